@@ -1,0 +1,31 @@
+/** Media types of manifests (image-spec media-types.md; Docker Image Manifest V2 Schema 2). */
+export const ociIndex = 'application/vnd.oci.image.index.v1+json';
+export const ociManifest = 'application/vnd.oci.image.manifest.v1+json';
+export const dockerList = 'application/vnd.docker.distribution.manifest.list.v2+json';
+export const dockerManifest = 'application/vnd.docker.distribution.manifest.v2+json';
+
+/** Signed schema 1, withdrawn: its bytes do not hash to its digest, so it cannot be kept. */
+export const schema1 = 'application/vnd.docker.distribution.manifest.v1+prettyjws';
+
+/**
+ * What every upstream is told to send, whatever the client accepts: a registry that misses one of these types
+ * converts the manifest or answers 404. Content is kept by digest, never by `Accept`.
+ */
+export const acceptManifests = `${ociIndex}, ${dockerList}, ${ociManifest}, ${dockerManifest}, */*;q=0.1`;
+
+const generic = new Set(['', 'text/plain', 'application/json', 'application/octet-stream', 'binary/octet-stream']);
+
+/** A media type without parameters, in lower case. */
+export function essence(contentType: string | undefined): string {
+  return (contentType ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+}
+
+/** Whether a `Content-Type` says nothing about which kind of manifest this is. */
+export function isGeneric(contentType: string | undefined): boolean {
+  return generic.has(essence(contentType));
+}
+
+/** Whether this is a schema 1 manifest, signed or not. */
+export function isSchema1(mediaType: string): boolean {
+  return /^application\/vnd\.docker\.distribution\.manifest\.v1\+(?:json|prettyjws)$/.test(mediaType);
+}
