@@ -1,0 +1,108 @@
+import { z } from 'zod';
+import { parseDuration, parseSize } from './units.ts';
+
+const duration = z
+  .string()
+  .transform((text, context) => parsed(parseDuration(text), context, 'a duration like 250ms, 3s, 5m, 2h or 7d'));
+
+const size = z
+  .string()
+  .transform((text, context) => parsed(parseSize(text), context, 'a size like 512MiB, 1.5GiB or 100GB'));
+
+const address = z
+  .string()
+  .transform((text, context) => parsed(parseAddress(text), context, 'an address like 127.0.0.1:5000 or [::1]:5000'));
+
+const addresses = z.union([address.transform((one) => [one]), z.array(address).min(1)]);
+
+const endpoint = z
+  .string()
+  .transform((text, context) => parsed(parseEndpoint(text), context, 'a URL like https://registry.example.com'));
+
+const repositories = z
+  .array(z.string().regex(/^[a-z0-9*._/-]+$/, 'expected a repository pattern like library/*'))
+  .min(1);
+
+/** One upstream as a file may write it: every key optional. */
+const upstream = z.strictObject({
+  endpoints: z.array(endpoint).min(1).exactOptional().describe('Base URLs of the registry, tried in order'),
+  aliases: z
+    .array(z.string().regex(/^[a-z0-9]+(?:[._-][a-z0-9]+)*$/, 'expected one lower-case path segment'))
+    .exactOptional()
+    .describe('Further names: with `hub`, /v2/hub/… is this upstream too'),
+  credentials: z
+    .strictObject({ username: z.string().min(1), passwordFile: z.string().min(1) })
+    .exactOptional()
+    .describe('A login; the password file is read at each use'),
+  tagTtl: duration.exactOptional().describe('How long a tag is served without asking the upstream again'),
+  negativeTtl: duration.exactOptional().describe('How long an answer "not found" is remembered'),
+  staleIfError: duration
+    .exactOptional()
+    .describe('How long after its last check a tag is served while the upstream fails'),
+  connections: z.int().min(1).max(256).exactOptional().describe('Downloads at a time from this upstream'),
+  giveUp: duration.exactOptional().describe('How long a missing part of a blob is tried again'),
+  stallTimeout: duration.exactOptional().describe('Silence after which a part is asked for again'),
+  privateNetwork: z.boolean().exactOptional().describe('Redirects and token realms may have private addresses'),
+  ca: z.string().min(1).exactOptional().describe('A PEM file of further certificate authorities'),
+  insecure: z.boolean().exactOptional().describe('Plain http and unverified TLS are allowed'),
+  allow: repositories.exactOptional().describe('Only these repositories may be pulled; `*` matches any characters'),
+  deny: repositories.exactOptional().describe('These repositories may not be pulled'),
+});
+
+/** A configuration file as it is written: every key optional, unknown keys refused. */
+export const configSchema = z.strictObject({
+  listen: addresses.exactOptional().describe('Where the registry API listens'),
+  admin: address.exactOptional().describe('Where metrics and the admin API listen'),
+  dataDir: z.string().min(1).exactOptional().describe('Where blobs and the catalog are kept'),
+  cache: z
+    .strictObject({
+      maxSize: size.exactOptional().describe('Least recently used content goes when the cache is larger than this'),
+      idleFlight: duration.exactOptional().describe('A download that nobody reads stops after this; what it has stays'),
+    })
+    .exactOptional(),
+  defaultUpstream: z.string().exactOptional().describe('For names that say no upstream'),
+  upstreams: z
+    .record(z.string(), upstream.nullable())
+    .exactOptional()
+    .describe('Merged over the defaults by name; null removes one'),
+  drainTimeout: duration.exactOptional().describe('How long pulls may go on after SIGTERM'),
+  log: z
+    .strictObject({
+      level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).exactOptional(),
+      format: z.enum(['json', 'pretty']).exactOptional().describe('Default: pretty on a terminal'),
+    })
+    .exactOptional(),
+});
+
+/** What `configSchema` makes of a file. */
+export type ConfigFile = z.output<typeof configSchema>;
+
+/** What `configSchema` makes of one upstream. */
+export type UpstreamEntry = z.output<typeof upstream>;
+
+/** A TCP address to listen on. */
+export interface ListenAddress {
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+}
+
+function parseAddress(text: string): ListenAddress | undefined {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([a-zA-Z0-9.-]+)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  return host === undefined || port > 65535 ? undefined : { host, port };
+}
+
+/** An endpoint is an origin: what stands behind the host is the registry's own business. */
+function parseEndpoint(text: string): string | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol)) return undefined;
+  return url.pathname === '/' && url.search === '' && url.hash === '' && url.username === '' ? url.origin : undefined;
+}
+
+function parsed<T>(value: T | undefined, context: z.RefinementCtx, expected: string): T {
+  if (value !== undefined) return value;
+  context.addIssue({ code: 'custom', message: `expected ${expected}` });
+  return z.NEVER;
+}

@@ -1,0 +1,95 @@
+import type { ConfigFile, ListenAddress, UpstreamEntry } from './schema.ts';
+
+/** One upstream, complete. Durations are milliseconds. */
+export interface UpstreamSettings {
+  readonly name: string;
+  readonly endpoints: readonly string[];
+  readonly aliases: readonly string[];
+  readonly credentials: { readonly username: string; readonly passwordFile: string } | undefined;
+  readonly tagTtl: number;
+  readonly negativeTtl: number;
+  readonly staleIfError: number;
+  readonly connections: number;
+  readonly giveUp: number;
+  readonly stallTimeout: number;
+  readonly privateNetwork: boolean;
+  readonly ca: string | undefined;
+  readonly insecure: boolean;
+  readonly allow: readonly string[] | undefined;
+  readonly deny: readonly string[];
+}
+
+/** The configuration in force: every key has a value. Durations are milliseconds, sizes bytes. */
+export interface Settings {
+  readonly listen: readonly ListenAddress[];
+  readonly admin: ListenAddress;
+  readonly dataDir: string;
+  readonly cache: { readonly maxSize: number; readonly idleFlight: number };
+  readonly defaultUpstream: string;
+  readonly upstreams: readonly UpstreamSettings[];
+  readonly drainTimeout: number;
+  readonly log: { readonly level: string; readonly format: 'json' | 'pretty' | undefined };
+}
+
+const seconds = 1000;
+const minutes = 60 * seconds;
+
+const upstreamDefaults = {
+  aliases: [],
+  tagTtl: 5 * minutes,
+  negativeTtl: 10 * seconds,
+  staleIfError: 7 * 24 * 60 * minutes,
+  connections: 8,
+  giveUp: 15 * minutes,
+  stallTimeout: 3 * seconds,
+  privateNetwork: false,
+  insecure: false,
+  deny: [],
+} as const;
+
+const defaultUpstreams: Readonly<Record<string, UpstreamEntry>> = {
+  'docker.io': { endpoints: ['https://registry-1.docker.io'] },
+  'quay.io': {},
+  'ghcr.io': {},
+  'gcr.io': {},
+  'registry.k8s.io': {},
+  'mcr.microsoft.com': {},
+  'public.ecr.aws': {},
+};
+
+/** Completes a configuration file with the defaults. */
+export function completeSettings(file: ConfigFile): Settings {
+  return {
+    // Both loopback addresses, since `localhost` is either.
+    listen: file.listen ?? [
+      { host: '127.0.0.1', port: 5000 },
+      { host: '::1', port: 5000 },
+    ],
+    admin: file.admin ?? { host: '127.0.0.1', port: 5001 },
+    dataDir: file.dataDir ?? './data',
+    cache: { maxSize: 100 * 2 ** 30, idleFlight: 10 * minutes, ...file.cache },
+    defaultUpstream: file.defaultUpstream ?? 'docker.io',
+    upstreams: mergeUpstreams(file.upstreams ?? {}),
+    drainTimeout: file.drainTimeout ?? minutes,
+    log: { level: 'info', format: undefined, ...file.log },
+  };
+}
+
+function mergeUpstreams(entries: Readonly<Record<string, UpstreamEntry | null>>): UpstreamSettings[] {
+  const names = new Set([...Object.keys(defaultUpstreams), ...Object.keys(entries)]);
+  return [...names]
+    .filter((name) => entries[name] !== null)
+    .map((name) => completeUpstream(name, { ...defaultUpstreams[name], ...entries[name] }));
+}
+
+function completeUpstream(name: string, entry: UpstreamEntry): UpstreamSettings {
+  return {
+    ...upstreamDefaults,
+    name,
+    endpoints: [`https://${name}`],
+    credentials: undefined,
+    ca: undefined,
+    allow: undefined,
+    ...entry,
+  };
+}
