@@ -1,0 +1,87 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from '@prometheus-io/client';
+
+const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+/** Everything that is counted, under the prefix `weir_`. One for each mirror: nothing is global. */
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #registers = [this.#registry];
+
+  readonly requests = new Counter({
+    name: 'weir_requests_total',
+    help: 'Requests answered, by route and status code.',
+    labelNames: ['route', 'code'],
+    registers: this.#registers,
+  });
+  readonly servedBytes = new Counter({
+    name: 'weir_served_bytes_total',
+    help: 'Bytes of blobs sent to clients: from the cache (hit), while they arrive (flight), or without keeping them (pass).',
+    labelNames: ['source'],
+    registers: this.#registers,
+  });
+  readonly upstreamBytes = new Counter({
+    name: 'weir_upstream_bytes_total',
+    help: 'Bytes of blobs received from upstream.',
+    labelNames: ['upstream', 'endpoint'],
+    registers: this.#registers,
+  });
+  readonly upstreamRequests = new Counter({
+    name: 'weir_upstream_requests_total',
+    help: 'Requests sent upstream, by what they were for and how they were answered.',
+    labelNames: ['upstream', 'endpoint', 'kind', 'code'],
+    registers: this.#registers,
+  });
+  readonly firstByte = new Histogram({
+    name: 'weir_first_byte_seconds',
+    help: 'From the request for a blob to its first byte.',
+    labelNames: ['source'],
+    buckets: seconds,
+    registers: this.#registers,
+  });
+  readonly cacheRequests = new Counter({
+    name: 'weir_cache_requests_total',
+    help: 'What the cache did: hit, join (an arriving blob), miss, stale.',
+    labelNames: ['kind', 'result'],
+    registers: this.#registers,
+  });
+  readonly flights = new Gauge({
+    name: 'weir_flights',
+    help: 'Blobs arriving from upstream now.',
+    registers: this.#registers,
+  });
+  readonly cacheBytes = new Gauge({
+    name: 'weir_cache_bytes',
+    help: 'Bytes of content kept.',
+    registers: this.#registers,
+  });
+  readonly cacheLimit = new Gauge({
+    name: 'weir_cache_limit_bytes',
+    help: 'Bytes of content that may be kept.',
+    registers: this.#registers,
+  });
+  readonly evictedBytes = new Counter({
+    name: 'weir_cache_evicted_bytes_total',
+    help: 'Bytes of content removed to make room.',
+    registers: this.#registers,
+  });
+  readonly integrityFailures = new Counter({
+    name: 'weir_integrity_failures_total',
+    help: 'Content that was not what its digest or checksum says, by where it was found.',
+    labelNames: ['where'],
+    registers: this.#registers,
+  });
+
+  constructor() {
+    collectDefaultMetrics({ register: this.#registry });
+  }
+
+  /** The media type of `text`. */
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** All metrics in Prometheus text format. */
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+}
