@@ -1,0 +1,135 @@
+import type { Digest } from '../oci/digest.ts';
+import type { Descriptor } from '../oci/manifest.ts';
+
+// All times are wall time: milliseconds since the Unix epoch.
+
+/** A repository of one upstream. */
+export interface RepositoryName {
+  readonly upstream: string;
+  readonly name: string;
+}
+
+/** Verified content that is in storage. */
+export interface BlobRecord {
+  readonly digest: Digest;
+  readonly size: number;
+  readonly usedAt: number;
+}
+
+/** A run of bytes within one chunk, with its CRC-32. */
+export interface PieceRecord {
+  readonly start: number;
+  readonly end: number;
+  readonly crc: number;
+}
+
+/** Content that is arriving, or was left unfinished. */
+export interface PartialRecord {
+  /** Its name in storage. */
+  readonly name: string;
+  readonly upstream: string;
+  readonly digest: Digest;
+  readonly size: number;
+  readonly usedAt: number;
+}
+
+/** What is in storage, verified. */
+export interface BlobCatalog {
+  find(digest: Digest): BlobRecord | undefined;
+  /** The CRC-32 of each chunk, in order; empty when the blob is not there. */
+  checksums(digest: Digest): Uint32Array;
+  add(blob: BlobRecord, checksums: Uint32Array): void;
+  remove(digest: Digest): void;
+  /** Remembers a use. Buffered: a crash may lose it. */
+  touch(digest: Digest, usedAt: number): void;
+  /** Every digest that is recorded. */
+  digests(): Digest[];
+}
+
+/** What is in storage, unfinished. */
+export interface PartialCatalog {
+  find(upstream: string, digest: Digest, size: number): PartialRecord | undefined;
+  list(): PartialRecord[];
+  /** Adds it, or updates its `usedAt`. */
+  put(partial: PartialRecord): void;
+  /** Replaces what is recorded of these chunks (indexes) by these pieces. */
+  record(name: string, chunks: readonly number[], pieces: readonly PieceRecord[]): void;
+  pieces(name: string): PieceRecord[];
+  remove(name: string): void;
+}
+
+/** Something that can be evicted. */
+export type Evictable =
+  | { readonly kind: 'blob'; readonly digest: Digest; readonly bytes: number; readonly usedAt: number }
+  | { readonly kind: 'partial'; readonly name: string; readonly bytes: number; readonly usedAt: number };
+
+/** How much there is, and what goes first. */
+export interface UsageCatalog {
+  /** Bytes recorded: blobs, and the pieces of partials. */
+  bytes(): number;
+  /** The least recently used, oldest first. */
+  oldest(limit: number): Evictable[];
+}
+
+/** A manifest, byte for byte. */
+export interface ManifestRecord {
+  readonly digest: Digest;
+  readonly mediaType: string;
+  readonly bytes: Buffer;
+}
+
+/** What a manifest names. */
+export interface ManifestContents {
+  readonly manifests: readonly Descriptor[];
+  readonly blobs: readonly Descriptor[];
+}
+
+/** Why a blob may be served to a repository, and how large that repository says it is. */
+export interface BlobClaim {
+  /** Bytes, where a descriptor or the upstream said so. */
+  readonly size: number | undefined;
+}
+
+/** Manifests, and who may see what. */
+export interface ManifestCatalog {
+  find(digest: Digest): ManifestRecord | undefined;
+  add(manifest: ManifestRecord, contents: ManifestContents): void;
+  /** The repository has this manifest: the upstream said so at `seenAt`. */
+  grant(repository: RepositoryName, digest: Digest, seenAt: number): void;
+  /** Whether the upstream has ever said that the repository has this manifest. */
+  granted(repository: RepositoryName, digest: Digest): boolean;
+  /** The repository has this blob: the upstream said so at `seenAt`. */
+  grantBlob(repository: RepositoryName, digest: Digest, size: number | undefined, seenAt: number): void;
+  /** Why the repository may read this blob: one of its manifests names it, or the upstream has said so. */
+  claim(repository: RepositoryName, digest: Digest): BlobClaim | undefined;
+}
+
+/** What a tag was when the upstream was last asked. */
+export interface TagRecord {
+  /** `undefined`: the upstream said that there is no such tag. */
+  readonly digest: Digest | undefined;
+  readonly checkedAt: number;
+}
+
+/** Tags, remembered absence included. */
+export interface TagCatalog {
+  find(repository: RepositoryName, tag: string): TagRecord | undefined;
+  put(repository: RepositoryName, tag: string, record: TagRecord): void;
+}
+
+/** The facts about what is kept. Synchronous: each call is a few microseconds, and nothing interleaves. */
+export interface Catalog {
+  readonly blobs: BlobCatalog;
+  readonly partials: PartialCatalog;
+  readonly usage: UsageCatalog;
+  readonly manifests: ManifestCatalog;
+  readonly tags: TagCatalog;
+  /** Writes what is buffered. */
+  flush(): void;
+  close(): void;
+}
+
+/** The catalog cannot be opened: another process has it, or a newer version wrote it. The message says the remedy. */
+export class CatalogError extends Error {
+  override readonly name = 'CatalogError';
+}

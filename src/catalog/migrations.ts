@@ -1,0 +1,93 @@
+import type { Database } from 'better-sqlite3';
+import { CatalogError } from './catalog.ts';
+
+/** Each brings the catalog from the version that is its index to the next. Never edited once released. */
+const migrations = [
+  `
+  -- Verified content in storage. checksums: the CRC-32 of each 1 MiB chunk, 4 bytes each, little-endian.
+  CREATE TABLE blobs (
+    digest TEXT PRIMARY KEY,
+    size INTEGER NOT NULL,
+    used_at INTEGER NOT NULL,
+    checksums BLOB NOT NULL
+  );
+  CREATE INDEX blobs_by_use ON blobs (used_at, digest, size);
+
+  -- Unfinished content in storage, and the runs of bytes that it holds: no run crosses a chunk.
+  CREATE TABLE partials (
+    name TEXT PRIMARY KEY,
+    upstream TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    used_at INTEGER NOT NULL,
+    UNIQUE (upstream, digest, size)
+  );
+  CREATE TABLE pieces (
+    partial TEXT NOT NULL REFERENCES partials (name) ON DELETE CASCADE,
+    start INTEGER NOT NULL,
+    end INTEGER NOT NULL,
+    crc INTEGER NOT NULL,
+    PRIMARY KEY (partial, start)
+  ) WITHOUT ROWID;
+
+  -- Manifests, byte for byte, and what they name: kind is 'manifest' or 'blob'.
+  CREATE TABLE manifests (
+    digest TEXT PRIMARY KEY,
+    media_type TEXT NOT NULL,
+    bytes BLOB NOT NULL
+  );
+  CREATE TABLE descriptors (
+    manifest TEXT NOT NULL REFERENCES manifests (digest) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    media_type TEXT NOT NULL,
+    PRIMARY KEY (manifest, kind, position)
+  ) WITHOUT ROWID;
+  CREATE INDEX descriptors_by_digest ON descriptors (digest, kind, manifest, size);
+
+  CREATE TABLE repositories (
+    id INTEGER PRIMARY KEY,
+    upstream TEXT NOT NULL,
+    name TEXT NOT NULL,
+    UNIQUE (upstream, name)
+  );
+
+  -- Which repository the upstream said has which content. size is NULL where it did not say.
+  CREATE TABLE grants (
+    repository INTEGER NOT NULL REFERENCES repositories (id),
+    kind TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    size INTEGER,
+    seen_at INTEGER NOT NULL,
+    PRIMARY KEY (repository, kind, digest)
+  ) WITHOUT ROWID;
+
+  -- What a tag was when it was last asked for. digest is NULL where there was no such tag.
+  CREATE TABLE tags (
+    repository INTEGER NOT NULL REFERENCES repositories (id),
+    tag TEXT NOT NULL,
+    digest TEXT,
+    checked_at INTEGER NOT NULL,
+    PRIMARY KEY (repository, tag)
+  ) WITHOUT ROWID;
+  `,
+] as const;
+
+/**
+ * Brings a catalog of any earlier version to this one, in one transaction.
+ * @throws CatalogError when a newer version wrote it.
+ */
+export function migrate(database: Database): void {
+  const version = Number(database.pragma('user_version', { simple: true }));
+  if (version > migrations.length) {
+    throw new CatalogError(
+      `the catalog has version ${version}, this is version ${migrations.length}: run the newer weir, or another data directory`,
+    );
+  }
+  database.transaction(() => {
+    for (const migration of migrations.slice(version)) database.exec(migration);
+    database.pragma(`user_version = ${migrations.length}`);
+  })();
+}

@@ -1,0 +1,90 @@
+import type { Database, Statement } from 'better-sqlite3';
+import type { Digest } from '../oci/digest.ts';
+import type { BlobClaim, ManifestCatalog, ManifestContents, ManifestRecord, RepositoryName } from './catalog.ts';
+import type { RepositoryTable } from './sqlite-repositories.ts';
+
+interface Row {
+  digest: Digest;
+  media_type: string;
+  bytes: Buffer;
+}
+
+type Kind = 'manifest' | 'blob';
+
+/** Manifests and grants, in the tables `manifests`, `descriptors` and `grants`. */
+export class ManifestTable implements ManifestCatalog {
+  readonly #repositories: RepositoryTable;
+  readonly #find: Statement<[string], Row>;
+  readonly #add: (manifest: ManifestRecord, contents: ManifestContents) => void;
+  readonly #grant: Statement<[number, Kind, string, number | null, number]>;
+  readonly #granted: Statement<[number, Kind, string], { size: number | null }>;
+  readonly #named: Statement<[string, number], { least: number | null; most: number | null }>;
+
+  constructor(database: Database, repositories: RepositoryTable) {
+    this.#repositories = repositories;
+    this.#find = database.prepare('SELECT digest, media_type, bytes FROM manifests WHERE digest = ?');
+    this.#add = prepareAdd(database);
+    this.#grant = database.prepare(
+      `INSERT INTO grants (repository, kind, digest, size, seen_at) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET size = coalesce(excluded.size, size), seen_at = excluded.seen_at`,
+    );
+    this.#granted = database.prepare('SELECT size FROM grants WHERE repository = ? AND kind = ? AND digest = ?');
+    this.#named = database.prepare(
+      `SELECT min(descriptors.size) AS least, max(descriptors.size) AS most FROM descriptors
+       JOIN grants ON grants.digest = descriptors.manifest AND grants.kind = 'manifest'
+       WHERE descriptors.digest = ? AND descriptors.kind = 'blob' AND grants.repository = ?`,
+    );
+  }
+
+  find(digest: Digest): ManifestRecord | undefined {
+    const row = this.#find.get(digest);
+    return row && { digest: row.digest, mediaType: row.media_type, bytes: row.bytes };
+  }
+
+  add(manifest: ManifestRecord, contents: ManifestContents): void {
+    this.#add(manifest, contents);
+  }
+
+  grant(repository: RepositoryName, digest: Digest, seenAt: number): void {
+    this.#grant.run(this.#repositories.obtain(repository), 'manifest', digest, null, seenAt);
+  }
+
+  granted(repository: RepositoryName, digest: Digest): boolean {
+    const id = this.#repositories.find(repository);
+    return id !== undefined && this.#granted.get(id, 'manifest', digest) !== undefined;
+  }
+
+  grantBlob(repository: RepositoryName, digest: Digest, size: number | undefined, seenAt: number): void {
+    this.#grant.run(this.#repositories.obtain(repository), 'blob', digest, size ?? null, seenAt);
+  }
+
+  claim(repository: RepositoryName, digest: Digest): BlobClaim | undefined {
+    const id = this.#repositories.find(repository);
+    if (id === undefined) return undefined;
+    const { least, most } = this.#named.get(digest, id) ?? { least: null, most: null };
+    // Manifests that disagree about the size say nothing about it.
+    if (least !== null) return { size: least === most ? least : undefined };
+    const grant = this.#granted.get(id, 'blob', digest);
+    return grant && { size: grant.size ?? undefined };
+  }
+}
+
+function prepareAdd(database: Database): (manifest: ManifestRecord, contents: ManifestContents) => void {
+  const add = database.prepare<[string, string, Buffer]>(
+    'INSERT OR IGNORE INTO manifests (digest, media_type, bytes) VALUES (?, ?, ?)',
+  );
+  const name = database.prepare<[string, number, Kind, string, number, string]>(
+    'INSERT OR IGNORE INTO descriptors (manifest, position, kind, digest, size, media_type) VALUES (?, ?, ?, ?, ?, ?)',
+  );
+  return database.transaction((manifest: ManifestRecord, { manifests, blobs }: ManifestContents): void => {
+    add.run(manifest.digest, manifest.mediaType, manifest.bytes);
+    for (const [kind, descriptors] of [
+      ['manifest', manifests],
+      ['blob', blobs],
+    ] as const) {
+      descriptors.forEach(({ digest, size, mediaType }, position) => {
+        name.run(manifest.digest, position, kind, digest, size, mediaType);
+      });
+    }
+  });
+}
