@@ -1,0 +1,135 @@
+import { constants } from 'node:fs';
+import { type FileHandle, mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join, sep } from 'node:path';
+import { algorithmOf, type Digest, hexOf, isDigest } from '../oci/digest.ts';
+import type { Ingest, Piece, StorageDriver, StoredBlob } from './driver.ts';
+import { guarded, namesBelow, openIfThere, readFully, syncDirectory, writeFully } from './files.ts';
+import { Hasher, type HashStream } from './hasher.ts';
+
+// <root>/
+//   blobs/<algorithm>/<first two hex digits>/<hex>    verified content, never written to
+//   ingest/<name>                                     arriving content, sparse
+//   probe                                             written and read back by readiness checks
+
+/** Content as files below one directory. Files are renamed into `blobs/` only when they are whole and on the disk. */
+export class DiskStorage implements StorageDriver {
+  readonly #root: string;
+  readonly #hasher = new Hasher();
+
+  private constructor(root: string) {
+    this.#root = root;
+  }
+
+  /** Opens the directory, made when it is missing. @throws StorageError */
+  static async open(root: string): Promise<DiskStorage> {
+    await guarded('the data directory cannot be made', () => mkdir(join(root, 'ingest'), { recursive: true }));
+    return new DiskStorage(root);
+  }
+
+  async open(digest: Digest): Promise<StoredBlob | undefined> {
+    const handle = await openIfThere(this.#blobPath(digest));
+    if (handle === undefined) return undefined;
+    const { size } = await guarded('a blob cannot be read', () => handle.stat());
+    return { size, read: (buffer, position) => readFully(handle, buffer, position), close: () => handle.close() };
+  }
+
+  async remove(digest: Digest): Promise<void> {
+    await guarded('a blob cannot be removed', () => rm(this.#blobPath(digest), { force: true }));
+  }
+
+  async list(): Promise<readonly Digest[]> {
+    const paths = await namesBelow(join(this.#root, 'blobs'));
+    return paths.map(toDigest).filter((digest) => digest !== undefined);
+  }
+
+  async ingest(name: string, digest: Digest): Promise<Ingest> {
+    const path = join(this.#root, 'ingest', name);
+    const handle = await guarded('arriving content cannot be written', () =>
+      open(path, constants.O_RDWR | constants.O_CREAT, 0o644),
+    );
+    const stream = await this.#hasher.open(path, algorithmOf(digest));
+    return new DiskIngest(path, handle, stream, (target) => this.#blobPath(target));
+  }
+
+  ingests(): Promise<readonly string[]> {
+    return namesBelow(join(this.#root, 'ingest'));
+  }
+
+  async removeIngest(name: string): Promise<void> {
+    await guarded('arriving content cannot be removed', () => rm(join(this.#root, 'ingest', name), { force: true }));
+  }
+
+  async probe(): Promise<void> {
+    await guarded('the data directory cannot be written', () => writeFile(join(this.#root, 'probe'), 'weir\n'));
+  }
+
+  async close(): Promise<void> {
+    await this.#hasher.close();
+  }
+
+  #blobPath(digest: Digest): string {
+    const hex = hexOf(digest);
+    return join(this.#root, 'blobs', algorithmOf(digest), hex.slice(0, 2), hex);
+  }
+}
+
+class DiskIngest implements Ingest {
+  readonly #path: string;
+  readonly #handle: FileHandle;
+  readonly #stream: HashStream;
+  readonly #blobPath: (digest: Digest) => string;
+
+  constructor(path: string, handle: FileHandle, stream: HashStream, blobPath: (digest: Digest) => string) {
+    this.#path = path;
+    this.#handle = handle;
+    this.#stream = stream;
+    this.#blobPath = blobPath;
+  }
+
+  async write(position: number, buffers: readonly Buffer[]): Promise<void> {
+    await guarded('arriving content cannot be written', () => writeFully(this.#handle, buffers, position));
+  }
+
+  read(buffer: Buffer, position: number): Promise<number> {
+    return readFully(this.#handle, buffer, position);
+  }
+
+  hash(to: number): Promise<readonly Piece[]> {
+    return this.#stream.hash(to);
+  }
+
+  digest(): Promise<{ hex: string; tail: Piece | undefined }> {
+    return this.#stream.digest();
+  }
+
+  checksum(intervals: readonly { start: number; end: number }[]): Promise<readonly Piece[]> {
+    return this.#stream.checksum(intervals);
+  }
+
+  async commit(digest: Digest, size: number): Promise<void> {
+    const target = this.#blobPath(digest);
+    await guarded('a blob cannot be stored', async () => {
+      await this.#handle.truncate(size);
+      await this.#handle.sync();
+      await mkdir(dirname(target), { recursive: true });
+      await rename(this.#path, target);
+      await syncDirectory(dirname(target));
+    });
+  }
+
+  async discard(): Promise<void> {
+    await guarded('arriving content cannot be removed', () => rm(this.#path, { force: true }));
+  }
+
+  async close(): Promise<void> {
+    await this.#stream.close();
+    await this.#handle.close();
+  }
+}
+
+/** `sha256/ab/ab12…` → `sha256:ab12…`; anything else that lies there is not ours. */
+function toDigest(path: string): Digest | undefined {
+  const [algorithm, prefix, hex = '', ...more] = path.split(sep);
+  const digest = `${algorithm}:${hex}`;
+  return isDigest(digest) && hex.slice(0, 2) === prefix && more.length === 0 ? digest : undefined;
+}
