@@ -1,0 +1,44 @@
+import type { Clock } from '../async/clock.ts';
+import type { UpstreamError } from './errors.ts';
+
+const firstPause = 1000;
+const longestPause = 60_000;
+
+interface State {
+  failures: number;
+  /** Monotonic milliseconds until which it is passed over. */
+  until: number;
+}
+
+/** Which endpoints of an upstream are failing: one that fails is passed over for a growing time. */
+export class Health {
+  readonly #clock: Clock;
+  readonly #states: ReadonlyMap<string, State>;
+
+  constructor(clock: Clock, endpoints: readonly string[]) {
+    this.#clock = clock;
+    this.#states = new Map(endpoints.map((endpoint) => [endpoint, { failures: 0, until: 0 }]));
+  }
+
+  /** All endpoints, the best first: as configured, but those that are passed over last, soonest first. */
+  order(): string[] {
+    const now = this.#clock.now();
+    const wait = (endpoint: string) => Math.max(0, (this.#states.get(endpoint)?.until ?? 0) - now);
+    return [...this.#states.keys()].toSorted((a, b) => wait(a) - wait(b));
+  }
+
+  /** It answered. */
+  succeeded(endpoint: string): void {
+    const state = this.#states.get(endpoint);
+    if (state) Object.assign(state, { failures: 0, until: 0 });
+  }
+
+  /** It failed; where it gave a definite answer about content, it is well. */
+  note(endpoint: string, error: UpstreamError): void {
+    const state = this.#states.get(endpoint);
+    if (error.definite) this.succeeded(endpoint);
+    if (!state || error.definite) return;
+    state.until = this.#clock.now() + Math.min(longestPause, firstPause * 2 ** state.failures);
+    state.failures++;
+  }
+}

@@ -1,0 +1,175 @@
+import type { Clock } from '../async/clock.ts';
+import type { UpstreamSettings } from '../config/settings.ts';
+import { parseContentRange } from '../http/range.ts';
+import { algorithmOf, type Digest, digestOf, isDigest } from '../oci/digest.ts';
+import { acceptManifests, essence, isSchema1 } from '../oci/media-types.ts';
+import type { Reference } from '../oci/pull-path.ts';
+import { Authenticator } from './auth.ts';
+import { BlobSource } from './blob-source.ts';
+import { Credentials } from './credentials.ts';
+import { UpstreamError } from './errors.ts';
+import { type Answer, Exchange } from './exchange.ts';
+import { Health } from './health.ts';
+import { BodyTooLargeError } from './response.ts';
+import { Transport } from './transport.ts';
+
+/** A manifest as the upstream sent it. Its bytes hash to its digest, but for schema 1. */
+export interface UpstreamManifest {
+  readonly digest: Digest;
+  readonly contentType: string | undefined;
+  readonly bytes: Buffer;
+}
+
+/** What a HEAD tells: the digest, where the upstream says it. */
+export interface ManifestHead {
+  readonly digest: Digest | undefined;
+}
+
+/** What clients refuse to read is not fetched: containers/image takes 4 MiB. */
+const maxManifest = 8 * 1024 * 1024;
+
+/** One upstream: its endpoints in order, its tokens, its redirects. */
+export class Registry {
+  readonly settings: UpstreamSettings;
+  readonly health: Health;
+  readonly #transport: Transport;
+  readonly #exchange: Exchange;
+
+  constructor(settings: UpstreamSettings, clock: Clock) {
+    this.settings = settings;
+    this.health = new Health(clock, settings.endpoints);
+    this.#transport = new Transport(settings, clock);
+    const credentials = new Credentials(settings);
+    const auth = new Authenticator(settings.name, this.#transport, credentials, clock);
+    this.#exchange = new Exchange(settings, this.#transport, auth, clock);
+  }
+
+  /** The name that clients and the catalog know it by. */
+  get name(): string {
+    return this.settings.name;
+  }
+
+  /**
+   * Fetches a manifest from the first endpoint that has it.
+   * @throws UpstreamError of the last endpoint, or of one that gave a definite answer; the signal's reason.
+   */
+  manifest(repository: string, reference: Reference, signal: AbortSignal): Promise<UpstreamManifest> {
+    return this.#anywhere(signal, async (endpoint) => {
+      const answer = await this.#askManifest('GET', endpoint, repository, reference, signal);
+      return this.#verified(answer, reference, await this.#readManifest(answer));
+    });
+  }
+
+  /**
+   * Asks what a manifest is, without fetching it; where the HEAD is redirected, it comes all the same.
+   * @throws UpstreamError as `manifest` does.
+   */
+  headManifest(
+    repository: string,
+    reference: Reference,
+    signal: AbortSignal,
+  ): Promise<ManifestHead | UpstreamManifest> {
+    return this.#anywhere(signal, async (endpoint) => {
+      const answer = await this.#askManifest('HEAD', endpoint, repository, reference, signal);
+      const bytes = await this.#readManifest(answer);
+      if (bytes.length > 0) return this.#verified(answer, reference, bytes);
+      const digest = answer.response.header('docker-content-digest');
+      return { digest: isDigest(digest) ? digest : undefined };
+    });
+  }
+
+  /**
+   * Asks whether the repository has this blob, without fetching it.
+   * @returns its size, where the registry itself says so.
+   * @throws UpstreamError: `absent` or `denied` when it may not be served from this repository.
+   */
+  async hasBlob(repository: string, digest: Digest, signal: AbortSignal): Promise<{ size: number | undefined }> {
+    return this.#anywhere(signal, async (endpoint) => {
+      const url = this.blob(repository, digest).urlAt(endpoint);
+      const headers = { accept: '*/*', range: 'bytes=0-0' };
+      const patience = this.settings.stallTimeout;
+      try {
+        const { response, location } = await this.#exchange.once({
+          method: 'GET',
+          url,
+          repository,
+          headers,
+          patience,
+          signal,
+        });
+        if (location === undefined) await response.dump();
+        return {
+          size: location === undefined ? parseContentRange(response.header('content-range'))?.total : undefined,
+        };
+      } catch (error) {
+        // There is no first byte: the blob is there, and empty.
+        if (error instanceof UpstreamError && error.status === 416) return { size: 0 };
+        throw error;
+      }
+    });
+  }
+
+  /** One blob of one repository, to be read. */
+  blob(repository: string, digest: Digest): BlobSource {
+    return new BlobSource(this.name, repository, digest, this.#exchange);
+  }
+
+  async close(): Promise<void> {
+    await this.#transport.close();
+  }
+
+  #askManifest(
+    method: 'GET' | 'HEAD',
+    endpoint: string,
+    repository: string,
+    reference: Reference,
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    const last = 'tag' in reference ? reference.tag : reference.digest;
+    const url = new URL(`/v2/${repository}/manifests/${last}`, endpoint);
+    const patience = this.settings.stallTimeout;
+    return this.#exchange.ask({ method, url, repository, headers: { accept: acceptManifests }, patience, signal });
+  }
+
+  /** The digest that was asked for must match; for a tag, the one that the upstream itself announced. */
+  #verified({ response, url }: Answer, reference: Reference, bytes: Buffer): UpstreamManifest {
+    const contentType = response.header('content-type');
+    const announced = response.header('docker-content-digest');
+    const expected = 'digest' in reference ? reference.digest : isDigest(announced) ? announced : undefined;
+    const digest = digestOf(bytes, expected && algorithmOf(expected));
+    if (expected !== undefined && digest !== expected && !isSchema1(essence(contentType))) {
+      throw new UpstreamError(this.name, 'invalid', `a manifest has the digest ${digest}, not ${expected}`, {
+        endpoint: url.origin,
+      });
+    }
+    return { digest, contentType, bytes };
+  }
+
+  async #readManifest({ response, url }: Answer): Promise<Buffer> {
+    try {
+      return await response.readAll(maxManifest);
+    } catch (cause) {
+      if (!(cause instanceof BodyTooLargeError)) throw cause;
+      throw new UpstreamError(this.name, 'invalid', `a manifest has ${cause.message}`, { endpoint: url.origin, cause });
+    }
+  }
+
+  /** Tries the endpoints in order. A definite answer of one counts before the failure of another. */
+  async #anywhere<T>(signal: AbortSignal, attempt: (endpoint: string) => Promise<T>): Promise<T> {
+    const failures: UpstreamError[] = [];
+    for (const endpoint of this.health.order()) {
+      try {
+        const result = await attempt(endpoint);
+        this.health.succeeded(endpoint);
+        return result;
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!(error instanceof UpstreamError)) throw error;
+        this.health.note(endpoint, error);
+        failures.push(error);
+      }
+    }
+    const definite = failures.find((failure) => failure.definite);
+    throw definite ?? failures.at(-1) ?? new UpstreamError(this.name, 'unreachable', 'it has no endpoint');
+  }
+}

@@ -1,0 +1,101 @@
+import type { Clock } from '../async/clock.ts';
+import type { Settings, UpstreamSettings } from '../config/settings.ts';
+import { RegistryError } from '../oci/errors.ts';
+import type { PullPath } from '../oci/pull-path.ts';
+import { Registry } from './registry.ts';
+
+/** Which repository of which upstream a request means. */
+export interface Route {
+  readonly registry: Registry;
+  /** The repository's name at the upstream. */
+  readonly repository: string;
+}
+
+interface Upstream {
+  readonly registry: Registry;
+  readonly permits: (repository: string) => boolean;
+}
+
+/** Finds the upstream of a request, among those that are configured and no others. */
+export class Routes {
+  /** By name and alias. */
+  readonly #byLabel = new Map<string, Upstream>();
+  readonly #fallback: Upstream | undefined;
+  readonly #hostLabels: ReadonlySet<string>;
+
+  constructor(settings: Settings, clock: Clock) {
+    for (const each of settings.upstreams) {
+      const upstream = { registry: new Registry(each, clock), permits: permission(each) };
+      for (const label of [each.name, ...each.aliases]) this.#byLabel.set(label, upstream);
+    }
+    this.#fallback = this.#byLabel.get(settings.defaultUpstream);
+    this.#hostLabels = new Set(settings.upstreams.map(({ name }) => name));
+  }
+
+  /** Every upstream, once. */
+  get registries(): readonly Registry[] {
+    return [...new Set([...this.#byLabel.values()].map(({ registry }) => registry))];
+  }
+
+  /**
+   * Resolves a request: the segment before `/v2/`, then the first component of the name, then `ns`, then the Host, then
+   * the default. Where the name's first component and `ns` disagree, `ns` counts and the name is left whole: it is a
+   * repository inside that registry.
+   * @throws RegistryError `NAME_UNKNOWN` for an upstream that is not configured, `DENIED` for a repository that is not allowed.
+   */
+  resolve({ prefix, ns, name }: PullPath, host: string | undefined): Route {
+    const before = prefix === undefined ? undefined : this.#required(prefix);
+    if (before !== undefined) return this.#route(before, name);
+    const [first = '', ...rest] = name.split('/');
+    const inName = rest.length > 0 ? this.#byLabel.get(first) : undefined;
+    const named = ns === undefined ? undefined : this.#required(ns);
+    if (inName !== undefined && (named === undefined || named === inName)) return this.#route(inName, rest.join('/'));
+    const upstream = named ?? this.#byHost(host) ?? this.#fallback;
+    if (upstream === undefined) throw new RegistryError('NAME_UNKNOWN', { detail: 'there is no default upstream' });
+    return this.#route(upstream, name);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.registries.map((registry) => registry.close()));
+  }
+
+  #required(label: string): Upstream {
+    const upstream = this.#byLabel.get(canonical(label));
+    if (upstream === undefined) throw new RegistryError('NAME_UNKNOWN', { detail: 'this upstream is not configured' });
+    return upstream;
+  }
+
+  /** Aliases are not hosts: only an upstream's own name is. */
+  #byHost(host: string | undefined): Upstream | undefined {
+    const name = canonical(host ?? '');
+    const label = [name, name.replace(/:\d+$/, '')].find((each) => this.#hostLabels.has(each));
+    return label === undefined ? undefined : this.#byLabel.get(label);
+  }
+
+  #route({ registry, permits }: Upstream, name: string): Route {
+    const repository = registry.name === 'docker.io' && !name.includes('/') ? `library/${name}` : name;
+    if (!permits(repository)) throw new RegistryError('DENIED', { detail: 'this repository may not be pulled here' });
+    return { registry, repository };
+  }
+}
+
+/** Docker Hub's API and index hosts are names of `docker.io`. */
+function canonical(label: string): string {
+  const name = label.toLowerCase();
+  return name === 'registry-1.docker.io' || name === 'index.docker.io' ? 'docker.io' : name;
+}
+
+function permission({ allow, deny }: UpstreamSettings): (repository: string) => boolean {
+  const allowed = allow?.map(toPattern) ?? [/^/];
+  const denied = deny.map(toPattern);
+  return (name) => allowed.some((pattern) => pattern.test(name)) && !denied.some((pattern) => pattern.test(name));
+}
+
+/** `*` matches any characters, slashes too. */
+function toPattern(glob: string): RegExp {
+  return new RegExp(`^${glob.split('*').map(escapeText).join('.*')}$`);
+}
+
+function escapeText(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+}
