@@ -1,0 +1,75 @@
+import type { Clock } from '../async/clock.ts';
+import type { BlobSource } from '../upstream/blob-source.ts';
+import type { UpstreamError } from '../upstream/errors.ts';
+import type { Registry } from '../upstream/registry.ts';
+
+/** One way to get at a blob. */
+export interface Attempt {
+  readonly endpoint: string;
+  readonly source: BlobSource;
+}
+
+const firstPause = 100;
+const longestPause = 5000;
+
+/** Where a flight turns to next: the endpoints in turn, with the name and access of any repository that joined. */
+export class Approach {
+  readonly #registry: Registry;
+  readonly #clock: Clock;
+  readonly #sources: BlobSource[] = [];
+  /** Attempts that were answered once and for all. */
+  readonly #refused = new Set<string>();
+  #failures = 0;
+  #failingSince: number | undefined;
+  #pausedUntil = 0;
+
+  constructor(registry: Registry, clock: Clock) {
+    this.#registry = registry;
+    this.#clock = clock;
+  }
+
+  /** Another repository of the upstream has the blob. */
+  add(source: BlobSource): void {
+    if (!this.#sources.some(({ repository }) => repository === source.repository)) this.#sources.push(source);
+  }
+
+  /** Milliseconds to wait before the next attempt; 0 for none. */
+  get pause(): number {
+    return Math.max(0, this.#pausedUntil - this.#clock.now());
+  }
+
+  /** The best attempt now; `undefined` when every one was refused. */
+  next(): Attempt | undefined {
+    const attempts = this.#registry.health
+      .order()
+      .flatMap((endpoint) => this.#sources.map((source) => ({ endpoint, source })));
+    return attempts.find((attempt) => !this.#refused.has(keyOf(attempt)));
+  }
+
+  succeeded({ endpoint }: Attempt): void {
+    this.#registry.health.succeeded(endpoint);
+    this.#failures = 0;
+    this.#failingSince = undefined;
+    this.#pausedUntil = 0;
+  }
+
+  /** @returns whether there is any use in going on. */
+  failed(attempt: Attempt, error: UpstreamError): boolean {
+    this.#registry.health.note(attempt.endpoint, error);
+    const now = this.#clock.now();
+    this.#failingSince ??= now;
+    if (!error.retriable) {
+      this.#refused.add(keyOf(attempt));
+    } else {
+      this.#failures++;
+      // Every endpoint gets its turn before the first pause.
+      const rounds = this.#failures - this.#registry.settings.endpoints.length;
+      if (rounds >= 0) this.#pausedUntil = now + Math.min(longestPause, firstPause * 2 ** rounds);
+    }
+    return this.next() !== undefined && now - this.#failingSince < this.#registry.settings.giveUp;
+  }
+}
+
+function keyOf({ endpoint, source }: Attempt): string {
+  return `${endpoint} ${source.repository}`;
+}

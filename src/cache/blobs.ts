@@ -1,0 +1,118 @@
+import type { Clock } from '../async/clock.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import type { Digest } from '../oci/digest.ts';
+import type { StorageDriver, StoredBlob } from '../storage/driver.ts';
+import type { Route } from '../upstream/routes.ts';
+import type { Access } from './access.ts';
+import type { Flight } from './flight.ts';
+import type { Flights } from './flights.ts';
+import { type BlobReader, type Share, StoredReader } from './reader.ts';
+
+/** Where the bytes of a response come from. */
+export type BlobOrigin = 'hit' | 'flight';
+
+/** A blob that may be read. Must be closed, or read: a reader closes it with itself. */
+export interface OpenBlob {
+  readonly origin: BlobOrigin;
+  /** Bytes; `undefined` when the upstream does not say before it has sent all of it. */
+  readonly size: number | undefined;
+  /** Reads from `start` on, up to `end`, or to the end of the blob. Once only. */
+  read(start: number, end: number | undefined): BlobReader;
+  /** Leaves it unread. */
+  close(): Promise<void>;
+}
+
+/** Whose turn it is when the upstream is the bottleneck. */
+export interface Turn {
+  readonly share: Share;
+  readonly layer: number;
+}
+
+/** What the blob cache is made of. */
+export interface BlobCacheParts {
+  readonly storage: StorageDriver;
+  readonly catalog: Catalog;
+  readonly flights: Flights;
+  readonly access: Access;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+}
+
+/** The decision about each blob: in storage, arriving, or to be fetched. */
+export class BlobCache {
+  readonly #parts: BlobCacheParts;
+
+  constructor(parts: BlobCacheParts) {
+    this.#parts = parts;
+  }
+
+  /** The size of a blob that this repository may read, without opening it; `undefined` when it is not known. @throws UpstreamError */
+  async size(route: Route, digest: Digest, signal: AbortSignal): Promise<number | undefined> {
+    const claim = await this.#parts.access.claim(route, digest, signal);
+    return this.#parts.catalog.blobs.find(digest)?.size ?? claim.size;
+  }
+
+  /**
+   * Opens a blob for a repository that may read it. Nothing is fetched yet where the size is known.
+   * @throws UpstreamError, StorageError
+   */
+  async open(route: Route, digest: Digest, turn: Turn, signal: AbortSignal): Promise<OpenBlob> {
+    const { access, flights, metrics } = this.#parts;
+    const { size } = await access.claim(route, digest, signal);
+    const stored = await this.#stored(digest);
+    if (stored !== undefined) {
+      metrics.cacheRequests.inc({ kind: 'blob', result: 'hit' });
+      return openStored(stored);
+    }
+    const { flight, joined } = await flights.join(route, digest, size);
+    metrics.cacheRequests.inc({ kind: 'blob', result: joined ? 'join' : 'miss' });
+    if (flight.blob.size === undefined) await firstByte(flight, turn, signal);
+    return openFlight(flight, turn);
+  }
+
+  /** What storage has lost or cut short is forgotten, and fetched again. */
+  async #stored(digest: Digest): Promise<StoredBlob | undefined> {
+    const { catalog, clock, metrics, storage } = this.#parts;
+    const record = catalog.blobs.find(digest);
+    if (record === undefined) return undefined;
+    const blob = await storage.open(digest);
+    if (blob?.size === record.size) {
+      catalog.blobs.touch(digest, clock.wall());
+      return blob;
+    }
+    metrics.integrityFailures.inc({ where: 'storage' });
+    await blob?.close();
+    catalog.blobs.remove(digest);
+    await storage.remove(digest);
+    return undefined;
+  }
+}
+
+function openStored(blob: StoredBlob): OpenBlob {
+  return {
+    origin: 'hit',
+    size: blob.size,
+    read: (_start, end) => new StoredReader(blob, end ?? blob.size),
+    close: () => blob.close(),
+  };
+}
+
+function openFlight(flight: Flight, turn: Turn): OpenBlob {
+  return {
+    origin: 'flight',
+    size: flight.blob.size,
+    read: (start, end) => flight.read({ start, end, whole: end === undefined, ...turn }),
+    close: () => Promise.resolve(),
+  };
+}
+
+/** The upstream says how large a blob is when it begins to send it. */
+async function firstByte(flight: Flight, turn: Turn, signal: AbortSignal): Promise<void> {
+  const reader = flight.read({ start: 0, end: 1, whole: false, ...turn });
+  try {
+    await reader.arrival(0, signal);
+  } finally {
+    await reader.close();
+  }
+}

@@ -1,0 +1,73 @@
+import type { Ingest, Piece } from '../storage/driver.ts';
+import type { InflightBlob } from './inflight.ts';
+
+/** So much is hashed in one go, so that several blobs share the hashing thread fairly. */
+const slice = 16 * 1024 * 1024;
+
+/** What becomes known while a blob is hashed. */
+export interface DigestingEvents {
+  /** Whole chunks were passed. */
+  passed(pieces: readonly Piece[]): void;
+  /** All of it is there, and this is its digest in hexadecimal. */
+  hashed(hex: string): void;
+  /** It cannot be read. */
+  failed(error: unknown): void;
+}
+
+/** Computes the digest of an arriving blob, in order, as its contiguous front advances; off the serving thread. */
+export class Digesting {
+  readonly #blob: InflightBlob;
+  readonly #ingest: Ingest;
+  readonly #events: DigestingEvents;
+  #hashed = 0;
+  #running = false;
+  #ended = false;
+
+  constructor(blob: InflightBlob, ingest: Ingest, events: DigestingEvents) {
+    this.#blob = blob;
+    this.#ingest = ingest;
+    this.#events = events;
+  }
+
+  /** Bytes may have come, or the size may have become known. */
+  advance(): void {
+    if (this.#running || this.#ended) return;
+    this.#running = true;
+    this.#run()
+      .catch((error) => this.#end(() => this.#events.failed(error)))
+      .finally(() => {
+        this.#running = false;
+      });
+  }
+
+  /** Waits for no more; nothing is reported after this. */
+  stop(): void {
+    this.#ended = true;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#ended) {
+      const front = this.#blob.held.endOfRun(0);
+      if (front > this.#hashed) {
+        const to = Math.min(front, this.#hashed + slice);
+        const pieces = await this.#ingest.hash(to);
+        this.#hashed = to;
+        if (!this.#ended) this.#events.passed(pieces);
+      } else if (this.#hashed === this.#blob.size) {
+        const { hex, tail } = await this.#ingest.digest();
+        this.#end(() => {
+          if (tail) this.#events.passed([tail]);
+          this.#events.hashed(hex);
+        });
+      } else {
+        return;
+      }
+    }
+  }
+
+  #end(report: () => void): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    report();
+  }
+}

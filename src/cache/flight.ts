@@ -1,0 +1,282 @@
+import type { Cancel, Clock } from '../async/clock.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { Interval } from '../http/range.ts';
+import { type Digest, hexOf } from '../oci/digest.ts';
+import { IntegrityError } from '../oci/errors.ts';
+import type { Ingest, Piece } from '../storage/driver.ts';
+import type { BlobPart } from '../upstream/blob-source.ts';
+import { UpstreamError } from '../upstream/errors.ts';
+import type { Registry } from '../upstream/registry.ts';
+import { Approach, type Attempt } from './approach.ts';
+import { type Claim, Claims } from './claims.ts';
+import { Digesting } from './digesting.ts';
+import { InflightBlob } from './inflight.ts';
+import { Keeping } from './keeping.ts';
+import type { Demand, InflightReader, Share } from './reader.ts';
+import { Recovery } from './recovery.ts';
+import { compareWants, urgency, type Want, wantOf } from './wants.ts';
+
+/** What is fetched. */
+export interface FlightPlan {
+  readonly registry: Registry;
+  readonly digest: Digest;
+  /** Bytes, where a descriptor says so. */
+  readonly size: number | undefined;
+  /** The name of the arriving content in storage. */
+  readonly name: string;
+  readonly ingest: Ingest;
+  /** What an earlier flight left, not checked yet. */
+  readonly recorded: readonly Piece[];
+}
+
+/** What a flight needs of its surroundings. */
+export interface FlightContext {
+  readonly clock: Clock;
+  readonly catalog: Catalog;
+  /** Milliseconds without a reader after which a whole download stops. */
+  readonly idleAfter: number;
+  /** There may be something to fetch. */
+  wanted(): void;
+  /** It is over: `error` is why, where the blob did not land in storage. */
+  ended(flight: Flight, error: unknown): void;
+}
+
+/** A flight that only served ranges does not download the rest: it waits a little for the next range, then stops. */
+const idleAfterRanges = 10_000;
+
+/**
+ * One blob being fetched from one upstream, whoever asks for it. It is detached from all clients: it ends when the blob
+ * is whole, when every way to it has failed, or when nobody has been reading for a while. What it has is kept.
+ */
+export class Flight {
+  readonly registry: Registry;
+  readonly digest: Digest;
+  readonly blob: InflightBlob;
+  readonly approach: Approach;
+  /** Resolves when it has ended and let go of its file. */
+  readonly over: Promise<void>;
+  readonly #plan: FlightPlan;
+  readonly #context: FlightContext;
+  readonly #claims: Claims;
+  readonly #digesting: Digesting;
+  readonly #keeping: Keeping;
+  readonly #share: Share = { bytes: 0 };
+  readonly #ending = new AbortController();
+  /** Whether the upstream takes Range requests; `undefined` before its first answer. */
+  #ranged: boolean | undefined;
+  /** Whether somebody wanted all of it: then it is fetched to its end, read or not. */
+  #whole = false;
+  #cancelIdle: Cancel | undefined;
+  readonly #settleOver: () => void;
+
+  constructor(plan: FlightPlan, context: FlightContext) {
+    this.registry = plan.registry;
+    this.digest = plan.digest;
+    this.#plan = plan;
+    this.#context = context;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.over = promise;
+    this.#settleOver = resolve;
+    this.approach = new Approach(plan.registry, context.clock);
+    this.blob = new InflightBlob(plan.ingest, plan.size, {
+      held: (interval) => this.#held(interval),
+      wanted: () => this.#readersChanged(),
+    });
+    this.#claims = new Claims(this.blob.held);
+    const { name, registry, digest, ingest } = plan;
+    const content = { name, upstream: registry.name, digest, ingest, blob: this.blob };
+    this.#keeping = new Keeping(content, context.catalog, context.clock);
+    this.#digesting = new Digesting(this.blob, plan.ingest, {
+      passed: (pieces) => this.#keeping.know(pieces),
+      hashed: (hex) => void this.#land(hex).catch((error: unknown) => this.#over(error)),
+      failed: (error) => void this.end(error),
+    });
+  }
+
+  /** The name of its content in storage. */
+  get name(): string {
+    return this.#plan.name;
+  }
+
+  /** Aborts when the flight ends. */
+  get signal(): AbortSignal {
+    return this.#ending.signal;
+  }
+
+  /** How many spans are being fetched. */
+  get spans(): number {
+    return this.#claims.size;
+  }
+
+  /** Takes off: checks what was recorded earlier, and asks for the rest. */
+  start(): void {
+    for (const piece of this.#plan.recorded) this.#claims.reserve(piece);
+    const recovery = new Recovery(this.#plan.ingest, this.#plan.recorded, {
+      matched: (pieces) => this.#matched(pieces),
+      lost: (pieces) => this.#lost(pieces),
+      urgent: () => this.#waiting()[0]?.position,
+    });
+    void recovery.run(this.signal);
+    this.#keeping.start();
+    this.#armIdle();
+    this.#digesting.advance();
+  }
+
+  /** Adds a reader. */
+  read(demand: Demand): InflightReader {
+    this.#whole ||= demand.end === undefined;
+    return this.blob.read(demand);
+  }
+
+  /** What should be fetched next; `undefined` when there is nothing, or not now. */
+  want(): Want | undefined {
+    if (this.signal.aborted || this.blob.whole || this.approach.pause > 0) return undefined;
+    // Before the first answer, and from an upstream without Range, there is one request at a time.
+    if (this.#ranged !== true && this.#claims.size > 0) return undefined;
+    const wants = [...this.blob.readers]
+      .map((reader) => wantOf(reader, this.#claims, this.blob.size))
+      .filter((want) => want !== undefined);
+    const [want] = wants.toSorted(compareWants);
+    if (want === undefined) return this.#unread();
+    return this.#ranged === false ? { ...want, start: 0, end: Number.POSITIVE_INFINITY } : want;
+  }
+
+  /** Whether requests for a part make sense. */
+  get ranged(): boolean {
+    return this.#ranged !== false;
+  }
+
+  /** Whether nothing is known of the blob at the upstream yet: a first span is small. */
+  get unanswered(): boolean {
+    return this.#ranged === undefined;
+  }
+
+  claim(interval: Interval): Claim {
+    return this.#claims.claim(interval);
+  }
+
+  release(claim: Claim): void {
+    this.#claims.release(claim);
+  }
+
+  /** The upstream has begun to answer. @throws UpstreamError when this cannot be the blob. */
+  accept(part: BlobPart, attempt: Attempt): void {
+    const { total } = part;
+    if (total !== undefined && this.blob.size !== undefined && total !== this.blob.size) {
+      const message = `the blob has ${total} bytes, not ${this.blob.size}`;
+      throw new UpstreamError(this.registry.name, 'invalid', message, { endpoint: attempt.endpoint });
+    }
+    this.#ranged = part.ranged;
+    if (total !== undefined && this.blob.size === undefined) this.#settle(total);
+  }
+
+  /** A Range request for the very first bytes was answered with 416: the blob is empty, or Range is not understood. */
+  refuseRanges(): void {
+    this.#ranged = false;
+  }
+
+  /** Bytes have come. @throws StorageError */
+  async deliver(claim: Claim, start: number, buffers: readonly Buffer[]): Promise<void> {
+    await this.blob.write(start, buffers);
+    claim.position = start + buffers.reduce((sum, { length }) => sum + length, 0);
+  }
+
+  /** A body without a length ended here: that is the size, as far as the upstream goes. */
+  endOfStream(size: number): void {
+    if (this.blob.size === undefined) this.#settle(size);
+  }
+
+  /** An attempt failed. Goes on in another way, later, or gives up. */
+  failed(attempt: Attempt, error: UpstreamError): void {
+    if (this.approach.failed(attempt, error)) {
+      this.#resumeAfterPause();
+    } else {
+      void this.end(error);
+    }
+  }
+
+  /** Ends it. What it holds is recorded, for the next one. `error` is what its readers get; `undefined` when there are none. */
+  async end(error: unknown): Promise<void> {
+    if (this.signal.aborted) return this.over;
+    this.#close(error);
+    await this.#keeping.suspend();
+    await this.#over(error);
+  }
+
+  #close(reason: unknown): void {
+    this.#ending.abort(reason ?? new Error('the flight has ended'));
+    this.#digesting.stop();
+    this.#cancelIdle?.();
+    if (reason !== undefined) this.blob.fail(reason instanceof Error ? reason : new Error(String(reason)));
+  }
+
+  /** All of it was hashed. The last byte goes out at once; then the blob is put away. */
+  async #land(hex: string): Promise<void> {
+    const { digest } = this;
+    const right = hex === hexOf(digest);
+    const error = right ? undefined : new IntegrityError(digest, `${digest.split(':', 1)[0]}:${hex}`);
+    if (right) this.blob.verify();
+    this.#close(error);
+    const outcome = right ? await this.#keeping.store().catch((cause: unknown) => cause) : error;
+    if (!right) await this.#keeping.forget();
+    await this.#over(outcome);
+  }
+
+  async #over(error: unknown): Promise<void> {
+    this.#context.ended(this, error);
+    await this.blob.release();
+    this.#settleOver();
+  }
+
+  #settle(size: number): void {
+    this.blob.settleSize(size);
+    this.#digesting.advance();
+  }
+
+  #held(interval: Interval): void {
+    this.#claims.arrived(interval);
+    this.#keeping.mark(interval);
+    this.#digesting.advance();
+  }
+
+  #readersChanged(): void {
+    this.#armIdle();
+    this.#context.wanted();
+  }
+
+  #waiting(): InflightReader[] {
+    return [...this.blob.readers].filter(({ waiting }) => waiting);
+  }
+
+  #unread(): Want | undefined {
+    if (!this.#whole) return undefined;
+    const gap = this.#claims.gap({ start: 0, end: this.blob.size ?? Number.POSITIVE_INFINITY });
+    if (gap === undefined) return undefined;
+    return { urgency: urgency.unread, ...gap, share: this.#share, layer: 0 };
+  }
+
+  /** Timers may be early: the pause decides when it is over. */
+  #resumeAfterPause(): void {
+    const { pause } = this.approach;
+    if (pause === 0 || this.signal.aborted) this.#context.wanted();
+    else this.#context.clock.after(Math.ceil(pause), () => this.#resumeAfterPause());
+  }
+
+  #matched(pieces: readonly Piece[]): void {
+    for (const piece of pieces) this.blob.hold({ start: piece.start, end: piece.end });
+    this.#keeping.recall(pieces);
+  }
+
+  #lost(pieces: readonly Piece[]): void {
+    for (const piece of pieces) this.#claims.reopen(piece);
+    this.#context.wanted();
+  }
+
+  #armIdle(): void {
+    this.#cancelIdle?.();
+    this.#cancelIdle = undefined;
+    if (this.blob.readers.size > 0 || this.signal.aborted) return;
+    const after = this.#whole ? this.#context.idleAfter : Math.min(this.#context.idleAfter, idleAfterRanges);
+    this.#cancelIdle = this.#context.clock.after(after, () => void this.end(undefined));
+  }
+}

@@ -1,0 +1,151 @@
+import type { Interval } from '../http/range.ts';
+import type { Ingest } from '../storage/driver.ts';
+import { type Demand, InflightReader } from './reader.ts';
+import { IntervalSet } from './spans.ts';
+
+/** What the owner of an arriving blob wants to know. */
+export interface InflightEvents {
+  /** Bytes were written. */
+  held(interval: Interval): void;
+  /** A reader waits, or has come or gone. */
+  wanted(): void;
+}
+
+/**
+ * A blob on its way in: a sparse file, and the set of intervals that it holds. Bytes come in anywhere; any number of
+ * readers follow, each waiting only for its own next byte.
+ */
+export class InflightBlob {
+  readonly #ingest: Ingest;
+  readonly #events: InflightEvents;
+  readonly #held = new IntervalSet();
+  /** Held, or being written: nobody writes the same bytes at the same time as somebody else, or after. */
+  readonly #written = new IntervalSet();
+  readonly #readers = new Set<InflightReader>();
+  #size: number | undefined;
+  #verified = false;
+  #failure: Error | undefined;
+  #released = false;
+
+  constructor(ingest: Ingest, size: number | undefined, events: InflightEvents) {
+    this.#ingest = ingest;
+    this.#size = size;
+    this.#events = events;
+  }
+
+  /** Bytes; `undefined` while neither a descriptor nor the upstream has said. */
+  get size(): number | undefined {
+    return this.#size;
+  }
+
+  /** What is there. */
+  get held(): IntervalSet {
+    return this.#held;
+  }
+
+  get readers(): ReadonlySet<InflightReader> {
+    return this.#readers;
+  }
+
+  /** Whether all of it is there, and hashes to its digest. */
+  get verified(): boolean {
+    return this.#verified;
+  }
+
+  /** Why no more will come. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  /** Whether every byte is there. */
+  get whole(): boolean {
+    return this.#size !== undefined && this.#held.endOfRun(0) >= this.#size;
+  }
+
+  /** The size has become known. */
+  settleSize(size: number): void {
+    this.#size = size;
+    this.#notify();
+  }
+
+  /** Writes what is not there yet of these bytes. @throws StorageError */
+  async write(start: number, buffers: readonly Buffer[]): Promise<void> {
+    const end = start + buffers.reduce((sum, { length }) => sum + length, 0);
+    for (let gap = this.#written.firstGap({ start, end }); gap; gap = this.#written.firstGap({ start: gap.end, end })) {
+      this.#written.add(gap);
+      await this.#ingest.write(gap.start, cut(buffers, gap.start - start, gap.end - start));
+      this.hold(gap);
+    }
+  }
+
+  /** These bytes are in the file. */
+  hold(interval: Interval): void {
+    this.#held.add(interval);
+    this.#written.add(interval);
+    this.#events.held(interval);
+    this.#notify();
+  }
+
+  /** Adds a reader. */
+  read(demand: Demand): InflightReader {
+    const reader = new InflightReader(this, demand);
+    this.#readers.add(reader);
+    this.#events.wanted();
+    return reader;
+  }
+
+  /** For readers. */
+  wanted(): void {
+    this.#events.wanted();
+  }
+
+  /** For readers: fills `buffer` from `position` on. @throws StorageError */
+  readAt(buffer: Buffer, position: number): Promise<number> {
+    return this.#ingest.read(buffer, position);
+  }
+
+  /** For readers. */
+  async leave(reader: InflightReader): Promise<void> {
+    if (!this.#readers.delete(reader)) return;
+    this.#events.wanted();
+    await this.#closeIfUnused();
+  }
+
+  /** The digest matches: the last byte may go. */
+  verify(): void {
+    this.#verified = true;
+    this.#notify();
+  }
+
+  /** No more will come: readers get what is there, then this. */
+  fail(error: Error): void {
+    this.#failure = error;
+    this.#notify();
+  }
+
+  /** The flight has ended: the file is closed when the last reader leaves. */
+  async release(): Promise<void> {
+    this.#released = true;
+    await this.#closeIfUnused();
+  }
+
+  async #closeIfUnused(): Promise<void> {
+    if (this.#released && this.#readers.size === 0) await this.#ingest.close();
+  }
+
+  #notify(): void {
+    for (const reader of this.#readers) reader.notify();
+  }
+}
+
+/** The bytes from `from` to `to` of buffers that stand one behind the other. */
+function cut(buffers: readonly Buffer[], from: number, to: number): Buffer[] {
+  const pieces: Buffer[] = [];
+  let offset = 0;
+  for (const buffer of buffers) {
+    const piece = buffer.subarray(Math.max(0, from - offset), Math.max(0, to - offset));
+    if (piece.length > 0) pieces.push(piece);
+    offset += buffer.length;
+  }
+  return pieces;
+}

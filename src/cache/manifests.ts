@@ -1,0 +1,224 @@
+import { LRUCache } from 'lru-cache';
+import { abortable } from '../async/abortable.ts';
+import type { Clock } from '../async/clock.ts';
+import { Deadline } from '../async/deadline.ts';
+import { SingleFlight } from '../async/singleflight.ts';
+import type { Catalog, ManifestRecord, RepositoryName, TagRecord } from '../catalog/catalog.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import type { Digest } from '../oci/digest.ts';
+import { RegistryError } from '../oci/errors.ts';
+import { type Manifest, parseManifest } from '../oci/manifest.ts';
+import { isSchema1 } from '../oci/media-types.ts';
+import type { Reference } from '../oci/pull-path.ts';
+import { isDefinite, UpstreamError } from '../upstream/errors.ts';
+import type { UpstreamManifest } from '../upstream/registry.ts';
+import type { Route } from '../upstream/routes.ts';
+import { judge } from './freshness.ts';
+
+/** A manifest as it is served. */
+export interface ServedManifest {
+  readonly digest: Digest;
+  readonly mediaType: string;
+  /** Byte for byte what the upstream sent. */
+  readonly bytes: Buffer;
+  /** What it says. */
+  readonly contents: Manifest;
+  /** The upstream could not be asked whether the tag still means this. */
+  readonly stale: boolean;
+}
+
+type HeldManifest = Omit<ServedManifest, 'stale'>;
+
+/** An answer, even an error, comes within this: clients turn to the next mirror only then. */
+const patience = 7500;
+const hotBytes = 32 * 1024 * 1024;
+
+/** Manifests: by digest for ever, by tag as long as they are fresh, or stale while the upstream fails. */
+export class ManifestCache {
+  readonly #catalog: Catalog;
+  readonly #clock: Clock;
+  readonly #metrics: Metrics;
+  readonly #hot = new LRUCache<Digest, HeldManifest>({
+    maxSize: hotBytes,
+    sizeCalculation: ({ bytes }) => bytes.length + 1,
+  });
+  readonly #granted = new LRUCache<string, true>({ max: 50_000 });
+  readonly #absent = new LRUCache<string, { error: UpstreamError; until: number }>({ max: 10_000 });
+  readonly #asking = new SingleFlight<HeldManifest>();
+
+  constructor(catalog: Catalog, clock: Clock, metrics: Metrics) {
+    this.#catalog = catalog;
+    this.#clock = clock;
+    this.#metrics = metrics;
+  }
+
+  /**
+   * The manifest behind a reference, as this repository may see it.
+   * @throws UpstreamError within 8 s; RegistryError; the signal's reason.
+   */
+  resolve(route: Route, reference: Reference, signal: AbortSignal): Promise<ServedManifest> {
+    return 'tag' in reference
+      ? this.#byTag(route, reference.tag, signal)
+      : this.#byDigest(route, reference.digest, signal);
+  }
+
+  async #byDigest(route: Route, digest: Digest, signal: AbortSignal): Promise<ServedManifest> {
+    const held = this.#held(digest);
+    if (held !== undefined && this.#isGranted(route, digest)) {
+      this.#metrics.cacheRequests.inc({ kind: 'manifest', result: 'hit' });
+      return { ...held, stale: false };
+    }
+    const key = `${keyOf(route)}@${digest}`;
+    const absent = this.#absent.get(key);
+    if (absent !== undefined && absent.until > this.#clock.now()) throw absent.error;
+    this.#metrics.cacheRequests.inc({ kind: 'manifest', result: 'miss' });
+    try {
+      const found = await this.#ask(route, key, signal, (within) => this.#fetch(route, { digest }, held, within));
+      return { ...found, stale: false };
+    } catch (error) {
+      const until = this.#clock.now() + route.registry.settings.negativeTtl;
+      if (isDefinite(error)) this.#absent.set(key, { error, until });
+      throw error;
+    }
+  }
+
+  async #byTag(route: Route, tag: string, signal: AbortSignal): Promise<ServedManifest> {
+    const record = this.#catalog.tags.find(nameOf(route), tag);
+    const held = record?.digest === undefined ? undefined : this.#held(record.digest);
+    const { fresh, usable } = judge(record, this.#clock.wall(), route.registry.settings);
+    if (fresh && record?.digest === undefined) throw absence(route, tag);
+    if (fresh && held !== undefined) {
+      this.#metrics.cacheRequests.inc({ kind: 'manifest', result: 'hit' });
+      return { ...held, stale: false };
+    }
+    try {
+      const found = await this.#ask(route, `${keyOf(route)}:${tag}`, signal, (within) =>
+        this.#revalidate(route, tag, held, within),
+      );
+      this.#metrics.cacheRequests.inc({ kind: 'manifest', result: found.digest === held?.digest ? 'hit' : 'miss' });
+      return { ...found, stale: false };
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof UpstreamError) || error.definite || !usable) throw error;
+      return this.#stale(route, tag, record, held, error);
+    }
+  }
+
+  /** The upstream failed: what it last said still counts. */
+  #stale(
+    route: Route,
+    tag: string,
+    record: TagRecord | undefined,
+    held: HeldManifest | undefined,
+    error: UpstreamError,
+  ): ServedManifest {
+    if (held !== undefined) {
+      this.#metrics.cacheRequests.inc({ kind: 'manifest', result: 'stale' });
+      return { ...held, stale: true };
+    }
+    throw record !== undefined && record.digest === undefined ? absence(route, tag) : error;
+  }
+
+  /** Asks the upstream what a tag is now: a HEAD where that may show that nothing has changed, since a HEAD is not counted as a pull. */
+  async #revalidate(
+    route: Route,
+    tag: string,
+    held: HeldManifest | undefined,
+    signal: AbortSignal,
+  ): Promise<HeldManifest> {
+    try {
+      const found = await this.#fetch(route, { tag }, held, signal);
+      this.#catalog.tags.put(nameOf(route), tag, { digest: found.digest, checkedAt: this.#clock.wall() });
+      return found;
+    } catch (error) {
+      // A refusal is believed: the tag is gone for us.
+      if (isDefinite(error))
+        this.#catalog.tags.put(nameOf(route), tag, { digest: undefined, checkedAt: this.#clock.wall() });
+      throw error;
+    }
+  }
+
+  async #fetch(
+    route: Route,
+    reference: Reference,
+    held: HeldManifest | undefined,
+    signal: AbortSignal,
+  ): Promise<HeldManifest> {
+    const { registry, repository } = route;
+    if (held !== undefined) {
+      const head = await registry.headManifest(repository, reference, signal);
+      if (head.digest === held.digest) return this.#grant(route, held);
+      if ('bytes' in head) return this.#keep(route, head);
+    }
+    return this.#keep(route, await registry.manifest(repository, reference, signal));
+  }
+
+  /** Everyone who asks the same waits for the same answer; and no longer than clients do. */
+  #ask(
+    { registry }: Route,
+    key: string,
+    signal: AbortSignal,
+    work: (signal: AbortSignal) => Promise<HeldManifest>,
+  ): Promise<HeldManifest> {
+    const asking = this.#asking.run(key, async () => {
+      const deadline = new Deadline(
+        this.#clock,
+        () => new UpstreamError(registry.name, 'timeout', 'no answer in time'),
+      );
+      deadline.set(patience);
+      try {
+        return await work(deadline.signal);
+      } finally {
+        deadline.clear();
+      }
+    });
+    return abortable(asking, signal);
+  }
+
+  #keep(route: Route, { bytes, contentType, digest }: UpstreamManifest): HeldManifest {
+    const contents = parseManifest(bytes, contentType);
+    if (isSchema1(contents.mediaType)) {
+      throw new RegistryError('MANIFEST_UNKNOWN', { detail: 'schema 1 manifests are not served' });
+    }
+    const held = { digest, mediaType: contents.mediaType, bytes, contents };
+    this.#catalog.manifests.add(held, contents);
+    this.#hot.set(digest, held);
+    return this.#grant(route, held);
+  }
+
+  #grant(route: Route, held: HeldManifest): HeldManifest {
+    this.#catalog.manifests.grant(nameOf(route), held.digest, this.#clock.wall());
+    this.#granted.set(`${keyOf(route)}@${held.digest}`, true);
+    return held;
+  }
+
+  #isGranted(route: Route, digest: Digest): boolean {
+    const key = `${keyOf(route)}@${digest}`;
+    if (this.#granted.has(key)) return true;
+    const granted = this.#catalog.manifests.granted(nameOf(route), digest);
+    if (granted) this.#granted.set(key, true);
+    return granted;
+  }
+
+  #held(digest: Digest): HeldManifest | undefined {
+    const hot = this.#hot.get(digest);
+    if (hot !== undefined) return hot;
+    const record: ManifestRecord | undefined = this.#catalog.manifests.find(digest);
+    if (record === undefined) return undefined;
+    const held = { ...record, contents: parseManifest(record.bytes, record.mediaType) };
+    this.#hot.set(digest, held);
+    return held;
+  }
+}
+
+function nameOf({ registry, repository }: Route): RepositoryName {
+  return { upstream: registry.name, name: repository };
+}
+
+function keyOf({ registry, repository }: Route): string {
+  return `${registry.name}/${repository}`;
+}
+
+function absence({ registry }: Route, tag: string): UpstreamError {
+  return new UpstreamError(registry.name, 'absent', `there was no tag ${tag} when it was last asked for`);
+}

@@ -1,0 +1,154 @@
+import { abortable } from '../async/abortable.ts';
+import type { StoredBlob } from '../storage/driver.ts';
+import type { InflightBlob } from './inflight.ts';
+
+/** A run of bytes of a blob, as one response reads it: wherever the bytes are, and whether or not they are there yet. */
+export interface BlobReader {
+  /** The offset behind the last byte to read; `undefined` while the size of the blob is not known. */
+  readonly end: number | undefined;
+  /** The offset up to which bytes can be read now, from `position` on; `position` itself when there are none. */
+  ready(position: number): number;
+  /**
+   * Waits until there is a byte at `position`, or until it is known that the content ends there.
+   * @throws what made the blob fail; the signal's reason.
+   */
+  arrival(position: number, signal: AbortSignal): Promise<void>;
+  /**
+   * Fills `buffer` from `position` on, no further than `ready` says.
+   * @returns the bytes read. @throws StorageError
+   */
+  read(buffer: Buffer, position: number): Promise<number>;
+  /** Leaves the blob. It goes on without this reader. */
+  close(): Promise<void>;
+}
+
+/** Reads what is in storage. */
+export class StoredReader implements BlobReader {
+  readonly #blob: StoredBlob;
+  readonly end: number;
+
+  constructor(blob: StoredBlob, end: number) {
+    this.#blob = blob;
+    this.end = end;
+  }
+
+  ready(): number {
+    return this.end;
+  }
+
+  arrival(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  read(buffer: Buffer, position: number): Promise<number> {
+    return this.#blob.read(buffer, position);
+  }
+
+  close(): Promise<void> {
+    return this.#blob.close();
+  }
+}
+
+/** What a reader asks of a blob that is arriving. */
+export interface Demand {
+  /** The first offset that it reads. */
+  readonly start: number;
+  /** The offset behind the last one; `undefined` to the end of the blob, however long that is. */
+  readonly end: number | undefined;
+  /** Whether this takes the last byte of the blob with it, so that the client holds it for complete: then that byte waits for the digest. */
+  readonly whole: boolean;
+  /** Who shares the upstream fairly: readers of one pull have one share. */
+  readonly share: Share;
+  /** The place of this blob in its pull: lower comes first. */
+  readonly layer: number;
+}
+
+/** The bytes that were fetched for one pull. */
+export interface Share {
+  bytes: number;
+}
+
+/** Follows a blob that is arriving, at its own offset and pace. */
+export class InflightReader implements BlobReader {
+  readonly #blob: InflightBlob;
+  readonly demand: Demand;
+  #position: number;
+  #wake: (() => void) | undefined;
+
+  /** Made by `InflightBlob.read`. */
+  constructor(blob: InflightBlob, demand: Demand) {
+    this.#blob = blob;
+    this.demand = demand;
+    this.#position = demand.start;
+  }
+
+  get end(): number | undefined {
+    const { size } = this.#blob;
+    return size === undefined ? this.demand.end : Math.min(this.demand.end ?? size, size);
+  }
+
+  /** Where it is now. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** Whether it can do nothing until its next byte is there. */
+  get waiting(): boolean {
+    return this.#wake !== undefined;
+  }
+
+  /** Whether it has read anything yet. */
+  get started(): boolean {
+    return this.#position > this.demand.start;
+  }
+
+  ready(position: number): number {
+    const run = this.#blob.held.endOfRun(position);
+    const limit = Math.min(run, this.end ?? run);
+    if (!this.demand.whole || this.#blob.verified) return limit;
+    return Math.max(position, Math.min(limit, (this.#blob.size ?? run) - 1));
+  }
+
+  async arrival(position: number, signal: AbortSignal): Promise<void> {
+    this.#position = position;
+    while (!this.#arrived()) {
+      const woken = new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      this.#blob.wanted();
+      try {
+        await abortable(woken, signal);
+      } finally {
+        this.#wake = undefined;
+      }
+    }
+  }
+
+  async read(buffer: Buffer, position: number): Promise<number> {
+    const length = Math.min(buffer.length, this.ready(position) - position);
+    const read = await this.#blob.readAt(buffer.subarray(0, length), position);
+    this.#position = position + read;
+    return read;
+  }
+
+  close(): Promise<void> {
+    return this.#blob.leave(this);
+  }
+
+  /** Called by the blob whenever bytes have come, or its state has changed. */
+  notify(): void {
+    if (this.#wake !== undefined && (this.#blob.failure !== undefined || this.#isThere())) this.#wake();
+  }
+
+  #arrived(): boolean {
+    if (this.#isThere()) return true;
+    if (this.#blob.failure !== undefined) throw this.#blob.failure;
+    return false;
+  }
+
+  #isThere(): boolean {
+    if (this.ready(this.#position) > this.#position) return true;
+    const ended = this.end !== undefined && this.#position >= this.end;
+    return ended && (!this.demand.whole || this.#blob.verified);
+  }
+}
