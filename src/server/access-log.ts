@@ -1,0 +1,87 @@
+import type { IncomingMessage } from 'node:http';
+import type { Clock } from '../async/clock.ts';
+import type { Log } from '../metrics/log.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import type { Digest } from '../oci/digest.ts';
+import { parseRuntime, type Runtime } from '../pulls/runtimes.ts';
+
+/** What a request was about. */
+export type RouteName = 'ping' | 'manifest' | 'blob' | 'tags' | 'referrers' | 'other';
+
+/** One request, from its arrival to its last byte: what the log and the metrics say of it. */
+export class AccessRecord {
+  readonly #clock: Clock;
+  readonly #method: string;
+  readonly #arrivedAt: number;
+  readonly client: string;
+  readonly runtime: Runtime;
+  route: RouteName = 'other';
+  /** The repository with its upstream, and the reference. */
+  image: string | undefined;
+  digest: Digest | undefined;
+  source: 'hit' | 'flight' | 'pass' | undefined;
+  /** Why it failed, for the log only. */
+  error: string | undefined;
+  #bytes = 0;
+  #firstByteAt: number | undefined;
+  #longestGap = 0;
+  #takenAt: number;
+
+  constructor(request: IncomingMessage, clock: Clock) {
+    this.#clock = clock;
+    this.#method = request.method ?? '';
+    this.#arrivedAt = clock.now();
+    this.#takenAt = this.#arrivedAt;
+    this.client = (request.socket.remoteAddress ?? '').replace(/^::ffff:/, '');
+    this.runtime = parseRuntime(request.headers['user-agent']);
+  }
+
+  /** Bytes of content are handed to the client's connection. */
+  sent(bytes: number): void {
+    const now = this.#clock.now();
+    if (this.#firstByteAt === undefined) this.#firstByteAt = now;
+    else this.#longestGap = Math.max(this.#longestGap, now - this.#takenAt);
+    this.#bytes += bytes;
+  }
+
+  /** The client has taken all that was sent: from now on, it is the mirror that is silent. */
+  taken(): void {
+    this.#takenAt = this.#clock.now();
+  }
+
+  /** The response is over, complete or not. */
+  finish(status: number, complete: boolean, log: Log, metrics: Metrics): void {
+    metrics.requests.inc({ route: this.route, code: String(status) });
+    if (this.source !== undefined) {
+      metrics.servedBytes.inc({ source: this.source }, this.#bytes);
+      if (this.#firstByteAt !== undefined) {
+        metrics.firstByte.observe({ source: this.source }, (this.#firstByteAt - this.#arrivedAt) / 1000);
+      }
+    }
+    log.info(this.#fields(status, complete), 'request');
+  }
+
+  #fields(status: number, complete: boolean): Record<string, unknown> {
+    const { name, version } = this.runtime;
+    return {
+      client: this.client,
+      runtime: version === '' ? name : `${name}/${version}`,
+      method: this.#method,
+      route: this.route,
+      image: this.image,
+      digest: this.digest,
+      status,
+      source: this.source,
+      bytes: this.#bytes,
+      firstByteMs: this.#firstByteAt === undefined ? undefined : round(this.#firstByteAt - this.#arrivedAt),
+      gapMs: round(this.#longestGap),
+      ms: round(this.#clock.now() - this.#arrivedAt),
+      ...(complete ? {} : { cut: true }),
+      error: this.error,
+    };
+  }
+}
+
+function round(ms: number): number {
+  return Math.round(ms * 10) / 10;
+}

@@ -1,0 +1,111 @@
+import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import Fastify, { type FastifyInstance } from 'fastify';
+import type { ListenAddress } from '../config/schema.ts';
+
+/** What is answered at a path; the rest is answered by `otherwise`. */
+export interface AppRoutes {
+  /** Paths without parameters, GET and HEAD. */
+  readonly fixed: Readonly<Record<string, (request: IncomingMessage, response: ServerResponse) => Promise<void>>>;
+  readonly otherwise: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+}
+
+const options = {
+  // 1,024 ranges are 21 kB; a request with more than this is closed.
+  maxHeaderSize: 64 * 1024,
+  // Longer than any client keeps a connection: closing first would meet a request on its way.
+  keepAliveTimeout: 100_000,
+  headersTimeout: 60_000,
+  // Downloads may take hours.
+  requestTimeout: 0,
+  keepAlive: true,
+  keepAliveInitialDelay: 60_000,
+} satisfies ServerOptions;
+
+/** A listening address, as it turned out. */
+export interface Bound {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** An HTTP server on any number of addresses: Fastify's routing, but raw requests and answers, byte for byte. */
+export class App {
+  readonly #fastify: FastifyInstance;
+  readonly #servers: Server[] = [];
+
+  private constructor(fastify: FastifyInstance) {
+    this.#fastify = fastify;
+  }
+
+  /** Builds the routes. Nothing listens yet. */
+  static async create(routes: AppRoutes): Promise<App> {
+    const fastify = Fastify({
+      logger: false,
+      exposeHeadRoutes: false,
+      return503OnClosing: false,
+      http: options,
+      frameworkErrors: (_error, request, reply) => {
+        // A path that cannot be decoded is still a path: the registry API says what is wrong with it.
+        reply.hijack();
+        void routes.otherwise(request.raw, reply.raw);
+      },
+    });
+    // Bodies are never read: what comes with one is answered, and its connection closed.
+    fastify.removeAllContentTypeParsers();
+    fastify.addContentTypeParser('*', (_request, _payload, done) => done(null));
+    for (const [url, answer] of Object.entries(routes.fixed)) {
+      fastify.route({ method: ['GET', 'HEAD'], url, handler: raw(answer) });
+    }
+    fastify.setNotFoundHandler(raw(routes.otherwise));
+    await fastify.ready();
+    return new App(fastify);
+  }
+
+  /** Listens on one more address. @throws the system's error when that cannot be done. */
+  async listen({ host, port }: ListenAddress): Promise<Bound> {
+    const server = createServer(options, (request, response) => this.#fastify.routing(request, response));
+    server.on('clientError', refuseGarbage);
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ host, port }, resolve);
+    });
+    this.#servers.push(server);
+    const address = server.address();
+    return { host, port: isAddress(address) ? address.port : port };
+  }
+
+  /** Takes no more connections; resolves when the last one is closed. */
+  async close(): Promise<void> {
+    const closed = this.#servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
+    for (const server of this.#servers) server.closeIdleConnections();
+    await Promise.all(closed);
+    await this.#fastify.close();
+  }
+
+  /** Cuts all connections. */
+  closeAllConnections(): void {
+    for (const server of this.#servers) server.closeAllConnections();
+  }
+}
+
+type Answer = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+
+function raw(
+  answer: Answer,
+): (request: { raw: IncomingMessage }, reply: { raw: ServerResponse; hijack(): unknown }) => Promise<void> {
+  return async (request, reply) => {
+    reply.hijack();
+    await answer(request.raw, reply.raw);
+  };
+}
+
+/** What is no HTTP (a TLS handshake, as clients of `insecure` mirrors send first) gets a short answer, and an end. */
+function refuseGarbage(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const status = error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request';
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+}
+
+function isAddress(address: AddressInfo | string | null): address is AddressInfo {
+  return typeof address === 'object' && address !== null;
+}

@@ -1,0 +1,124 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ManifestCache } from '../cache/manifests.ts';
+import { describeError, type Log } from '../metrics/log.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import { RegistryError } from '../oci/errors.ts';
+import { type PullPath, parsePullPath } from '../oci/pull-path.ts';
+import type { Sessions } from '../pulls/sessions.ts';
+import type { Route, Routes } from '../upstream/routes.ts';
+import { AccessRecord } from './access-log.ts';
+import type { Draining } from './draining.ts';
+import { type Asked, toRegistryError } from './errors.ts';
+import { reply, replyError } from './reply.ts';
+import { type BlobParts, sendBlob } from './send-blob.ts';
+import { sendManifest } from './send-manifest.ts';
+
+/** What the registry API is made of. */
+export interface PullParts extends BlobParts {
+  readonly routes: Routes;
+  readonly manifests: ManifestCache;
+  readonly sessions: Sessions;
+  readonly draining: Draining;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+/** One request to the registry API, on its way through. */
+interface Visit {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly record: AccessRecord;
+  /** Aborts when the client is gone. */
+  readonly signal: AbortSignal;
+}
+
+/** Answers every request outside the probes: the registry API, read only. Never throws. */
+export async function answerPull(parts: PullParts, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const record = new AccessRecord(request, parts.clock);
+  const left = new AbortController();
+  response.once('close', () => {
+    left.abort(new ClientGoneError('the client is gone'));
+    record.finish(response.statusCode, response.writableFinished, parts.log, parts.metrics);
+  });
+  const visit = { request, response, record, signal: left.signal };
+  try {
+    await answer(parts, visit);
+  } catch (error) {
+    if (left.signal.aborted) return;
+    record.error = describeError(error);
+    replyError(request, response, toRegistryError(error, askedOf(record)), parts.clock);
+  }
+}
+
+async function answer(parts: PullParts, visit: Visit): Promise<void> {
+  const { request, record } = visit;
+  const target = request.url ?? '';
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    throw new RegistryError('UNSUPPORTED', { detail: 'this is a read-only mirror' });
+  }
+  const path = parsePullPath(target);
+  if (path === undefined) throw new RegistryError('NAME_UNKNOWN', { detail: 'the registry API begins with /v2/' });
+  if (path === 'ping') {
+    record.route = 'ping';
+    parts.draining.refuse();
+    return reply(request, visit.response, 200, { 'content-type': 'application/json' }, Buffer.from('{}'));
+  }
+  record.route = path.resource.kind;
+  const route = parts.routes.resolve(path, request.headers.host);
+  await answerResource(parts, visit, path, route);
+}
+
+async function answerResource(parts: PullParts, visit: Visit, path: PullPath, route: Route): Promise<void> {
+  const image = `${route.registry.name}/${route.repository}`;
+  if (path.ns !== undefined) visit.response.setHeader('oci-namespace', path.ns);
+  switch (path.resource.kind) {
+    case 'manifest':
+      return answerManifest(parts, visit, path.resource, route, image);
+    case 'blob':
+      return answerBlob(parts, visit, path.resource, route, image);
+    default:
+      visit.record.image = image;
+      throw new RegistryError('UNSUPPORTED', { status: 404, detail: 'not served here' });
+  }
+}
+
+async function answerManifest(
+  parts: PullParts,
+  { request, response, record, signal }: Visit,
+  { reference }: PullPath['resource'] & { kind: 'manifest' },
+  route: Route,
+  image: string,
+): Promise<void> {
+  const byTag = 'tag' in reference;
+  record.image = byTag ? `${image}:${reference.tag}` : `${image}@${reference.digest}`;
+  const promised = !byTag && parts.sessions.isPromised(record.client, image, reference.digest);
+  if (!promised) parts.draining.refuse();
+  const manifest = await parts.manifests.resolve(route, reference, signal);
+  record.digest = manifest.digest;
+  parts.sessions.promise(record.client, image, manifest.contents);
+  sendManifest(request, response, manifest, byTag);
+}
+
+async function answerBlob(
+  parts: PullParts,
+  visit: Visit,
+  { digest }: PullPath['resource'] & { kind: 'blob' },
+  route: Route,
+  image: string,
+): Promise<void> {
+  const { record } = visit;
+  record.image = image;
+  record.digest = digest;
+  const promised = parts.sessions.isPromised(record.client, image, digest);
+  if (!promised) parts.draining.refuse();
+  await sendBlob(parts, { ...visit, route, digest, turn: { share: { bytes: 0 }, layer: 0 } });
+}
+
+function askedOf({ route }: AccessRecord): Asked {
+  return route === 'manifest' || route === 'blob' ? route : 'other';
+}
+
+/** The client has closed its connection: there is nobody to tell anything. */
+class ClientGoneError extends Error {
+  override readonly name = 'ClientGoneError';
+}

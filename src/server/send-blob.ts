@@ -1,0 +1,158 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { BufferBudget } from '../async/buffers.ts';
+import type { Clock } from '../async/clock.ts';
+import { Deadline } from '../async/deadline.ts';
+import type { BlobCache, OpenBlob, Turn } from '../cache/blobs.ts';
+import type { BlobReader } from '../cache/reader.ts';
+import { matchesNone, rangeApplies } from '../http/conditional.ts';
+import { MultipleRangeError, parseRange, type RangeOutcome, resolveRange } from '../http/range.ts';
+import type { Digest } from '../oci/digest.ts';
+import { RegistryError } from '../oci/errors.ts';
+import { UpstreamError } from '../upstream/errors.ts';
+import type { Route } from '../upstream/routes.ts';
+import type { AccessRecord } from './access-log.ts';
+import { apiHeaders, reply } from './reply.ts';
+import { sendBody } from './send-body.ts';
+
+/** What blobs are sent with. */
+export interface BlobParts {
+  readonly blobs: BlobCache;
+  readonly budget: BufferBudget;
+  readonly clock: Clock;
+}
+
+/** One request for a blob. */
+export interface BlobRequest {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly route: Route;
+  readonly digest: Digest;
+  readonly turn: Turn;
+  readonly record: AccessRecord;
+  /** Aborts when the client is gone. */
+  readonly signal: AbortSignal;
+}
+
+/** Clients that can turn to another mirror are told to within this. */
+const patience = 8000;
+
+type Headers = Record<string, string | number>;
+
+/**
+ * Answers a GET or HEAD of a blob: distribution-spec "Pulling blobs", RFC 9110 §13–14. No header is sent before the
+ * first byte is in hand: until then, an error can still be said.
+ * @throws UpstreamError, RegistryError, StorageError; the signal's reason.
+ */
+export async function sendBlob(parts: BlobParts, blob: BlobRequest): Promise<void> {
+  const { request, response, route, digest, signal } = blob;
+  const headers: Headers = {
+    'content-type': 'application/octet-stream',
+    'accept-ranges': 'bytes',
+    'docker-content-digest': digest,
+    etag: `"${digest}"`,
+    'cache-control': 'max-age=31536000, immutable',
+  };
+  if (matchesNone(request.headers['if-none-match'], digest)) {
+    await parts.blobs.size(route, digest, signal);
+    response.writeHead(304, { ...apiHeaders, ...headers });
+    response.end();
+    return;
+  }
+  if (request.method === 'HEAD') return sendHead(parts, blob, headers);
+  const open = await parts.blobs.open(route, digest, blob.turn, signal);
+  blob.record.source = open.origin;
+  await sendContent(parts, blob, open, headers);
+}
+
+async function sendHead(parts: BlobParts, blob: BlobRequest, headers: Headers): Promise<void> {
+  const { response, route, digest, turn, signal } = blob;
+  const size =
+    (await parts.blobs.size(route, digest, signal)) ?? (await sizeByOpening(parts, route, digest, turn, signal));
+  response.writeHead(200, { ...apiHeaders, ...headers, ...(size === undefined ? {} : { 'content-length': size }) });
+  response.end();
+}
+
+async function sizeByOpening(
+  { blobs }: BlobParts,
+  route: Route,
+  digest: Digest,
+  turn: Turn,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  const open = await blobs.open(route, digest, turn, signal);
+  await open.close();
+  return open.size;
+}
+
+async function sendContent(parts: BlobParts, blob: BlobRequest, open: OpenBlob, headers: Headers): Promise<void> {
+  const { request, response, record, signal } = blob;
+  const outcome = rangeOf(request, open.size, blob.digest);
+  if (outcome.kind === 'unsatisfiable') {
+    await open.close();
+    const error = new RegistryError('RANGE_INVALID');
+    const errorHeaders = { 'content-type': 'application/json', 'content-range': `bytes */${open.size}` };
+    reply(request, response, error.status, errorHeaders, Buffer.from(JSON.stringify(error)));
+    return;
+  }
+  if (outcome.kind === 'multiple') {
+    await open.close();
+    throw new RegistryError('UNSUPPORTED', { status: 400, detail: 'several ranges in one request' });
+  }
+  const { start, end, status, rangeHeaders } = framing(outcome, open.size);
+  const reader = open.read(start, end);
+  await firstByte(parts, blob, reader, start);
+  response.writeHead(status, { ...apiHeaders, ...headers, ...rangeHeaders });
+  await sendBody(response, reader, start, { budget: parts.budget, record, signal });
+}
+
+function rangeOf(request: IncomingMessage, size: number | undefined, digest: Digest): RangeOutcome {
+  // Without a size there is no range to speak of: the whole is served (RFC 9110 §14.2).
+  if (size === undefined || !rangeApplies(request.headers['if-range']?.toString(), digest)) return { kind: 'whole' };
+  try {
+    return resolveRange(parseRange(request.headers.range), size);
+  } catch (cause) {
+    if (!(cause instanceof MultipleRangeError)) throw cause;
+    throw new RegistryError('RANGE_INVALID', { status: 400, detail: cause.message, cause });
+  }
+}
+
+interface Framing {
+  readonly start: number;
+  /** `undefined`: to the end, whose last byte waits for the digest. */
+  readonly end: number | undefined;
+  readonly status: 200 | 206;
+  readonly rangeHeaders: Headers;
+}
+
+function framing(outcome: RangeOutcome & { kind: 'whole' | 'single' }, size: number | undefined): Framing {
+  if (outcome.kind === 'whole' || size === undefined) {
+    return {
+      start: 0,
+      end: undefined,
+      status: 200,
+      rangeHeaders: size === undefined ? {} : { 'content-length': size },
+    };
+  }
+  const { start, end } = outcome.interval;
+  const rangeHeaders = { 'content-range': `bytes ${start}-${end - 1}/${size}`, 'content-length': end - start };
+  return { start, end: outcome.openEnded ? undefined : end, status: 206, rangeHeaders };
+}
+
+async function firstByte(
+  { clock }: BlobParts,
+  { record, route, signal }: BlobRequest,
+  reader: BlobReader,
+  start: number,
+): Promise<void> {
+  const late = () => new UpstreamError(route.registry.name, 'timeout', 'no first byte in time');
+  const deadline = new Deadline(clock, late, signal);
+  if (record.runtime.fallsBack) deadline.set(patience);
+  try {
+    await reader.arrival(start, deadline.signal);
+  } catch (error) {
+    await reader.close();
+    throw error;
+  } finally {
+    deadline.clear();
+  }
+}
