@@ -1,0 +1,202 @@
+import { join } from 'node:path';
+import { BufferBudget } from './async/buffers.ts';
+import { type Cancel, type Clock, sleep } from './async/clock.ts';
+import { Access } from './cache/access.ts';
+import { BlobCache } from './cache/blobs.ts';
+import { Evictor } from './cache/evictor.ts';
+import type { Flight } from './cache/flight.ts';
+import { ClosedError, Flights } from './cache/flights.ts';
+import { ManifestCache } from './cache/manifests.ts';
+import type { SchedulerEvents } from './cache/scheduler.ts';
+import type { Catalog } from './catalog/catalog.ts';
+import { SqliteCatalog } from './catalog/sqlite.ts';
+import type { Settings } from './config/settings.ts';
+import { describeError, type Log } from './metrics/log.ts';
+import { Metrics } from './metrics/metrics.ts';
+import { IntegrityError } from './oci/errors.ts';
+import { Sessions } from './pulls/sessions.ts';
+import { answerMetrics, answerUnknown } from './server/admin.ts';
+import { App, type Bound } from './server/app.ts';
+import { Draining } from './server/draining.ts';
+import { answerLive, answerReady } from './server/probes.ts';
+import { answerPull, type PullParts } from './server/pull.ts';
+import { DiskStorage } from './storage/disk.ts';
+import type { StorageDriver } from './storage/driver.ts';
+import type { Registry } from './upstream/registry.ts';
+import { Routes } from './upstream/routes.ts';
+
+/** What a mirror takes from its surroundings. */
+export interface Surroundings {
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** What every stream together may hold in memory. */
+const bufferBytes = 64 * 1024 * 1024;
+const flushEvery = 10_000;
+const drainPoll = 100;
+
+/** The whole mirror: built here, and closed in reverse. */
+export class Mirror {
+  readonly #settings: Settings;
+  readonly #surroundings: Surroundings;
+  readonly #storage: StorageDriver;
+  readonly #catalog: Catalog;
+  readonly #metrics = new Metrics();
+  readonly #budget = new BufferBudget(bufferBytes);
+  readonly #draining = new Draining();
+  readonly #routes: Routes;
+  readonly #evictor: Evictor;
+  readonly #flights: Flights;
+  readonly #sessions: Sessions;
+  readonly #apps: App[] = [];
+  #cancelFlush: Cancel = () => {};
+
+  private constructor(settings: Settings, surroundings: Surroundings, storage: StorageDriver, catalog: Catalog) {
+    const { clock } = surroundings;
+    this.#settings = settings;
+    this.#surroundings = surroundings;
+    this.#storage = storage;
+    this.#catalog = catalog;
+    this.#routes = new Routes(settings, clock);
+    this.#sessions = new Sessions(clock);
+    this.#flights = new Flights({
+      clock,
+      storage,
+      catalog,
+      idleFlight: settings.cache.idleFlight,
+      events: (registry) => this.#schedulerEvents(registry),
+      ended: (flight, error) => this.#flightEnded(flight, error),
+    });
+    this.#evictor = new Evictor({
+      catalog,
+      storage,
+      metrics: this.#metrics,
+      limit: settings.cache.maxSize,
+      isArriving: (name) => this.#flights.isArriving(name),
+    });
+  }
+
+  /** Opens the data directory. Nothing listens yet. @throws CatalogError, StorageError */
+  static async open(settings: Settings, surroundings: Surroundings): Promise<Mirror> {
+    const storage = await DiskStorage.open(settings.dataDir);
+    try {
+      const catalog = new SqliteCatalog(join(settings.dataDir, 'catalog.db'));
+      const mirror = new Mirror(settings, surroundings, storage, catalog);
+      await mirror.#tidy();
+      return mirror;
+    } catch (error) {
+      await storage.close();
+      throw error;
+    }
+  }
+
+  /** Listens on all addresses. @returns where, in the order of the configuration, and where admin is. */
+  async listen(): Promise<{ registry: readonly Bound[]; admin: Bound }> {
+    const parts = this.#pullParts();
+    const registry = await this.#app({
+      fixed: {
+        '/livez': answerLive,
+        '/readyz': (request, response) =>
+          answerReady({ storage: this.#storage, draining: this.#draining }, request, response),
+      },
+      otherwise: (request, response) => answerPull(parts, request, response),
+    });
+    const admin = await this.#app({
+      fixed: { '/metrics': (request, response) => answerMetrics(this.#metrics, request, response) },
+      otherwise: answerUnknown,
+    });
+    const bound: Bound[] = [];
+    for (const address of this.#settings.listen) bound.push(await registry.listen(address));
+    this.#flushRegularly();
+    return { registry: bound, admin: await admin.listen(this.#settings.admin) };
+  }
+
+  /**
+   * Makes no new promises from now on, and waits until those that were made are kept, or `drainTimeout` has passed. The
+   * listener stays, so that clients are told.
+   */
+  async drain(): Promise<void> {
+    const { clock } = this.#surroundings;
+    this.#draining.begin();
+    const until = clock.now() + this.#settings.drainTimeout;
+    const { signal } = new AbortController();
+    while (clock.now() < until && (this.#sessions.active || this.#budget.streams > 0))
+      await sleep(clock, drainPoll, signal);
+  }
+
+  /** Ends everything; what is unfinished is recorded for the next start. */
+  async close(): Promise<void> {
+    this.#cancelFlush();
+    const closed = this.#apps.map((app) => app.close());
+    for (const app of this.#apps) app.closeAllConnections();
+    await this.#flights.close();
+    await Promise.all(closed);
+    await this.#routes.close();
+    this.#catalog.close();
+    await this.#storage.close();
+  }
+
+  async #app(routes: Parameters<typeof App.create>[0]): Promise<App> {
+    const app = await App.create(routes);
+    this.#apps.push(app);
+    return app;
+  }
+
+  #pullParts(): PullParts {
+    const { clock, log } = this.#surroundings;
+    const access = new Access(this.#catalog.manifests, clock);
+    const shared = { clock, catalog: this.#catalog, metrics: this.#metrics };
+    return {
+      ...shared,
+      log,
+      routes: this.#routes,
+      sessions: this.#sessions,
+      draining: this.#draining,
+      budget: this.#budget,
+      manifests: new ManifestCache(this.#catalog, clock, this.#metrics),
+      blobs: new BlobCache({ ...shared, access, storage: this.#storage, flights: this.#flights }),
+    };
+  }
+
+  #schedulerEvents({ name }: Registry): SchedulerEvents {
+    return {
+      received: (endpoint, bytes) => this.#metrics.upstreamBytes.inc({ upstream: name, endpoint }, bytes),
+      failed: ({ digest }, { endpoint }, { position }, error) => {
+        const fields = { upstream: name, endpoint, digest, offset: position, error: describeError(error) };
+        this.#surroundings.log.warn(fields, 'a part of a blob failed and is fetched again');
+      },
+    };
+  }
+
+  #flightEnded({ digest, registry }: Flight, error: unknown): void {
+    const { log } = this.#surroundings;
+    const fields = { upstream: registry.name, digest };
+    this.#metrics.flights.set(this.#flights.size);
+    if (error instanceof IntegrityError) this.#metrics.integrityFailures.inc({ where: 'upstream' });
+    if (error !== undefined && !(error instanceof ClosedError)) {
+      log.warn({ ...fields, error: describeError(error) }, 'a blob did not arrive');
+    } else {
+      log.debug(fields, 'a blob has arrived, or waits for somebody to read it');
+    }
+    this.#evictor
+      .makeRoom()
+      .catch((cause: unknown) => log.error({ error: describeError(cause) }, 'no room could be made'));
+  }
+
+  /** What a crash left behind without a record is nobody's. */
+  async #tidy(): Promise<void> {
+    const recorded = new Set(this.#catalog.partials.list().map(({ name }) => name));
+    for (const name of await this.#storage.ingests()) {
+      if (!recorded.has(name)) await this.#storage.removeIngest(name);
+    }
+    await this.#evictor.makeRoom();
+  }
+
+  #flushRegularly(): void {
+    this.#cancelFlush = this.#surroundings.clock.after(flushEvery, () => {
+      this.#catalog.flush();
+      this.#flushRegularly();
+    });
+  }
+}
