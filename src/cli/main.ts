@@ -1,0 +1,45 @@
+import { ConfigError } from '../config/load.ts';
+import { programVersion } from '../config/version.ts';
+import { UsageError } from './usage.ts';
+
+/** A command: gets the words behind its name, and returns the exit code. */
+type Command = (words: readonly string[]) => Promise<number>;
+
+const commands: Readonly<Record<string, { readonly about: string; readonly load: () => Promise<Command> }>> = {
+  serve: { about: 'run the mirror', load: async () => (await import('./serve.ts')).serve },
+  check: { about: 'validate the configuration', load: async () => (await import('./check.ts')).check },
+};
+
+/** Runs the command that the words name, and sets the exit code: 0 ok, 1 failed, 2 usage or configuration. */
+export async function main(words: readonly string[]): Promise<void> {
+  try {
+    process.exitCode = await run(words);
+  } catch (error) {
+    process.stderr.write(`weir: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = error instanceof ConfigError || error instanceof UsageError ? 2 : 1;
+  }
+}
+
+async function run([name, ...words]: readonly string[]): Promise<number> {
+  if (name === '--version') return print(programVersion());
+  if (name === undefined || name === '--help' || name === 'help') return print(usage());
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (command === undefined) throw new UsageError(`there is no command ${name}; weir --help lists them`);
+  return (await command.load())(words);
+}
+
+function print(text: string): number {
+  process.stdout.write(`${text}\n`);
+  return 0;
+}
+
+function usage(): string {
+  const rows = Object.entries(commands).map(([name, { about }]) => `  ${name.padEnd(8)}${about}`);
+  return [
+    'weir: a pull-through caching mirror for container images',
+    '',
+    'Usage: weir COMMAND [--config FILE]',
+    '',
+    ...rows,
+  ].join('\n');
+}

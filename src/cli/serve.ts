@@ -1,0 +1,57 @@
+import { once } from 'node:events';
+import { systemClock } from '../async/clock.ts';
+import { loadConfig } from '../config/load.ts';
+import type { Settings } from '../config/settings.ts';
+import { formatSize } from '../config/units.ts';
+import { programVersion } from '../config/version.ts';
+import { Mirror } from '../mirror.ts';
+import type { Bound } from '../server/app.ts';
+import { openLog } from './logger.ts';
+import { readWords } from './usage.ts';
+
+/**
+ * `weir serve`: runs the mirror until SIGTERM or SIGINT, then drains it. A second signal ends it at once.
+ * @throws ConfigError, UsageError; CatalogError, StorageError and the system's errors at the start.
+ */
+export async function serve(words: readonly string[]): Promise<number> {
+  const { values } = readWords({ options: { config: { type: 'string' } } }, words);
+  const settings = loadConfig({ file: values.config });
+  const { log, flush } = openLog(settings.log);
+  const mirror = await Mirror.open(settings, { clock: systemClock, log });
+  try {
+    const { registry, admin } = await mirror.listen();
+    process.stderr.write(greeting(settings, registry, admin));
+    log.info({ listen: registry, admin, dataDir: settings.dataDir }, 'listening');
+    const signal = await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]);
+    log.info({ signal: signal[0] }, 'draining');
+    await Promise.race([mirror.drain(), once(process, 'SIGTERM'), once(process, 'SIGINT')]);
+  } finally {
+    await mirror.close();
+    log.info({}, 'closed');
+    flush();
+  }
+  return 0;
+}
+
+function greeting(settings: Settings, registry: readonly Bound[], admin: Bound): string {
+  const [first] = registry;
+  const mirror = first === undefined ? '' : authority(first);
+  const names = settings.upstreams.map(({ name }) => name).join(' ');
+  return `
+  weir ${programVersion()}
+
+  registry API   ${registry.map(authority).join('  ')}
+  metrics        http://${authority(admin)}/metrics
+  cache          ${settings.dataDir}  (up to ${formatSize(settings.cache.maxSize)})
+  upstreams      ${names}
+
+  Pull something through it:
+
+    skopeo copy --src-tls-verify=false docker://${mirror}/docker.io/library/busybox:latest dir:/tmp/busybox
+
+`;
+}
+
+function authority({ host, port }: Bound): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
