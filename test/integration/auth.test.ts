@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fetchRaw } from '../support/client.ts';
+import { always, redirectTo, status } from '../support/faults.ts';
+import { FakeRegistry } from '../support/registry.ts';
+import { setScene } from '../support/scene.ts';
+import { tempDir } from '../support/temp.ts';
+
+const tokens = (upstream: FakeRegistry) => upstream.seen.filter(({ path }) => path.startsWith('/token'));
+
+test('an anonymous token is fetched once, and used for all that follows', async (t) => {
+  const { manifestUrl, layerUrl, layer, upstream } = await setScene(t, { upstream: { privateNetwork: true } });
+  upstream.requireTokens();
+  assert.equal((await fetchRaw(manifestUrl)).status, 200);
+  assert.ok((await fetchRaw(layerUrl)).body.equals(layer));
+  assert.equal(tokens(upstream).length, 1);
+  assert.equal(tokens(upstream)[0]?.path, '/token?service=fake&scope=repository%3Ateam%2Fapp%3Apull');
+  assert.equal(tokens(upstream)[0]?.authorization, undefined);
+});
+
+const challenges: Readonly<Record<string, (realm: string) => readonly string[]>> = {
+  'commas and spaces in a quoted scope': (realm) => [
+    `Bearer realm="${realm}",service="fake",scope="repository:team/app:pull,push repository:x:pull"`,
+  ],
+  'two lines, the better one last': (realm) => ['Basic realm="fake"', `Bearer realm="${realm}",service="fake"`],
+  'two challenges in one line, in lower case': (realm) => [
+    `basic realm="fake", bearer REALM="${realm}" , service="fake"`,
+  ],
+  'an empty error before the realm': (realm) => [`Bearer error="",realm="${realm}"`],
+};
+
+for (const [name, challenge] of Object.entries(challenges)) {
+  test(`a challenge with ${name} is answered`, async (t) => {
+    const { manifestUrl, upstream } = await setScene(t, { upstream: { privateNetwork: true } });
+    upstream.requireTokens({ challenge });
+    assert.equal((await fetchRaw(manifestUrl)).status, 200);
+    assert.equal(tokens(upstream).length, 1);
+  });
+}
+
+test('the scope is the challenge’s where it has one, else the repository’s', async (t) => {
+  const { manifestUrl, upstream } = await setScene(t, { upstream: { privateNetwork: true } });
+  upstream.requireTokens({ challenge: (realm) => [`Bearer realm="${realm}",service="fake",scope="aws"`] });
+  await fetchRaw(manifestUrl);
+  assert.match(tokens(upstream)[0]?.path ?? '', /scope=aws$/);
+});
+
+test('a token that has been revoked is replaced once', async (t) => {
+  const { manifestUrl, layerUrl, layer, upstream } = await setScene(t, { upstream: { privateNetwork: true } });
+  upstream.requireTokens();
+  await fetchRaw(manifestUrl);
+  upstream.revokeTokens();
+  assert.ok((await fetchRaw(layerUrl)).body.equals(layer));
+  assert.equal(tokens(upstream).length, 2);
+});
+
+test('a fresh token that is refused is the last word: 404, and no challenge for the client', async (t) => {
+  const { manifestUrl, upstream } = await setScene(t, { upstream: { privateNetwork: true } });
+  upstream.requireTokens();
+  upstream.faults.push(status(401, { times: always, only: (path) => path.includes('/manifests/') }));
+  const answer = await fetchRaw(manifestUrl);
+  assert.equal(answer.status, 404);
+  assert.equal(answer.headers['www-authenticate'], undefined);
+  assert.ok(upstream.seen.length <= 5, `${upstream.seen.length} requests`);
+});
+
+test('a token service that gives no anonymous tokens means 404', async (t) => {
+  const { manifestUrl, upstream } = await setScene(t, { upstream: { privateNetwork: true } });
+  upstream.requireTokens({ admits: (authorization) => authorization !== undefined });
+  assert.equal((await fetchRaw(manifestUrl)).status, 404);
+});
+
+test('many clients share one token request', async (t) => {
+  const { manifestUrl, blobUrl, image, upstream } = await setScene(t, {
+    layers: [10, 20, 30],
+    upstream: { privateNetwork: true },
+  });
+  upstream.requireTokens();
+  await Promise.all([fetchRaw(manifestUrl), ...[...image.blobs.keys()].map((digest) => fetchRaw(blobUrl(digest)))]);
+  assert.equal(tokens(upstream).length, 1);
+});
+
+test('a token realm at a private address is not asked, unless the configuration says so', async (t) => {
+  const realm = await FakeRegistry.start();
+  t.after(() => realm.close());
+  const { manifestUrl, upstream } = await setScene(t);
+  upstream.requireTokens({ challenge: () => [`Bearer realm="${realm.url}/token",service="fake"`] });
+  const answer = await fetchRaw(manifestUrl);
+  assert.equal(answer.status, 502);
+  assert.equal(realm.seen.length, 0);
+});
+
+test('a login is read from its file at each use, and sent as Basic only after a challenge', async (t) => {
+  const passwordFile = join(tempDir(), 'password');
+  await writeFile(passwordFile, 's3cret-1\n');
+  const { manifestUrl, layerUrl, layer, upstream, mirror } = await setScene(t, {
+    upstream: { credentials: { username: 'u', passwordFile }, tagTtl: '0ms' },
+  });
+  upstream.requireBasic('u', 's3cret-1');
+  assert.equal((await fetchRaw(manifestUrl)).status, 200);
+  assert.deepEqual(
+    upstream.seen.map(({ authorization }) => authorization !== undefined),
+    [false, true],
+  );
+  upstream.requireBasic('u', 's3cret-2');
+  await writeFile(passwordFile, 's3cret-2\n');
+  assert.ok((await fetchRaw(layerUrl)).body.equals(layer));
+  upstream.requireBasic('u', 's3cret-3');
+  assert.equal((await fetchRaw(manifestUrl)).headers['warning']?.toString().startsWith('299 - '), true);
+  const logged = JSON.stringify(mirror.log);
+  assert.ok(!/s3cret|Basic /.test(logged));
+});
+
+test('our own login being refused is a failure of ours, not an absence', async (t) => {
+  const passwordFile = join(tempDir(), 'password');
+  await writeFile(passwordFile, 'wrong');
+  const { manifestUrl, upstream } = await setScene(t, { upstream: { credentials: { username: 'u', passwordFile } } });
+  upstream.requireBasic('u', 'right');
+  assert.equal((await fetchRaw(manifestUrl)).status, 502);
+  await rm(passwordFile);
+  assert.equal((await fetchRaw(manifestUrl)).status, 502);
+});
+
+test('a redirect is followed without our authorization, by GET only, and its target is used again', async (t) => {
+  const { manifestUrl, layerUrl, layer, upstream } = await setScene(t, { upstream: { privateNetwork: true } });
+  const cdn = await FakeRegistry.start();
+  t.after(() => cdn.close());
+  cdn.putBlob('team/app', layer);
+  upstream.requireTokens();
+  upstream.faults.push(redirectTo(cdn.url, { only: (path) => path.includes('/blobs/') }));
+  await fetchRaw(manifestUrl);
+  assert.equal((await fetchRaw(layerUrl, { method: 'HEAD' })).status, 200);
+  assert.ok((await fetchRaw(layerUrl)).body.equals(layer));
+  assert.ok(cdn.seen.length > 1);
+  assert.ok(cdn.seen.every(({ method, authorization }) => method === 'GET' && authorization === undefined));
+  assert.equal(upstream.blobRequests.length, 1);
+});
+
+test('a signed URL that has expired is asked for again at the registry', async (t) => {
+  const { manifestUrl, layerUrl, layer, upstream } = await setScene(t, { upstream: { privateNetwork: true } });
+  const cdn = await FakeRegistry.start();
+  t.after(() => cdn.close());
+  cdn.putBlob('team/app', layer);
+  upstream.faults.push(redirectTo(cdn.url));
+  await fetchRaw(manifestUrl);
+  let requests = 0;
+  cdn.faults.push(status(403, { times: 1, only: () => ++requests > 1 }));
+  assert.ok((await fetchRaw(layerUrl)).body.equals(layer));
+  assert.ok(upstream.blobRequests.length >= 2);
+});
+
+test('a redirect to a private address is not followed, unless the configuration says so', async (t) => {
+  const { manifestUrl, layerUrl, layer, upstream, mirror } = await setScene(t);
+  const cdn = await FakeRegistry.start();
+  t.after(() => cdn.close());
+  cdn.putBlob('team/app', layer);
+  upstream.faults.push(redirectTo(cdn.url));
+  await fetchRaw(manifestUrl);
+  assert.equal((await fetchRaw(layerUrl)).status, 502);
+  assert.equal(cdn.seen.length, 0);
+  assert.ok(!JSON.stringify(mirror.log).includes('s3cret'));
+});

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { readFile, truncate, unlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { digestOf, hexOf } from '../../src/oci/digest.ts';
+import { ociManifest } from '../../src/oci/media-types.ts';
+import { fetchRaw } from '../support/client.ts';
+import { always, corruptAt, gzip, ignoreRange, noLength, wrongLength, wrongRange } from '../support/faults.ts';
+import { manifestOf } from '../support/images.ts';
+import { type Scene, setScene } from '../support/scene.ts';
+
+function blobFile({ mirror }: Scene, bytes: Buffer): string {
+  const hex = hexOf(digestOf(bytes));
+  return join(mirror.dataDir, 'blobs', 'sha256', hex.slice(0, 2), hex);
+}
+
+test('a corrupt blob never looks complete: the last byte is kept back, the connection ends, nothing is kept', async (t) => {
+  const scene = await setScene(t);
+  await fetchRaw(scene.manifestUrl);
+  scene.upstream.faults.push(corruptAt(1_000_000, { times: 3 }));
+  const bad = await fetchRaw(scene.layerUrl);
+  assert.equal(bad.status, 200);
+  assert.equal(bad.ending, 'FIN');
+  assert.ok(bad.body.length < scene.layer.length);
+  await assert.rejects(readFile(blobFile(scene, scene.layer)));
+  assert.match(await scene.mirror.metrics(), /weir_integrity_failures_total\{where="upstream"\} 1/);
+  scene.upstream.faults.length = 0;
+  assert.ok((await fetchRaw(scene.layerUrl)).body.equals(scene.layer));
+});
+
+test('an open-ended range of a corrupt blob does not look complete either', async (t) => {
+  const { manifestUrl, layerUrl, layer, upstream } = await setScene(t);
+  await fetchRaw(manifestUrl);
+  upstream.faults.push(corruptAt(10, { times: always }));
+  const bad = await fetchRaw(layerUrl, { headers: { range: 'bytes=2000000-' } });
+  assert.equal(bad.status, 206);
+  assert.equal(bad.complete, false);
+  assert.ok(bad.body.length < layer.length - 2_000_000);
+});
+
+test('compressed, mislabelled and wrongly sized answers are not passed on', async (t) => {
+  for (const fault of [gzip, wrongRange, wrongLength.bind(undefined, 5)]) {
+    const { manifestUrl, layerUrl, layer, upstream } = await setScene(t, { upstream: { giveUp: '50ms' } });
+    await fetchRaw(manifestUrl);
+    const standing = fault({ times: always });
+    upstream.faults.push(standing);
+    const bad = await fetchRaw(layerUrl);
+    assert.equal(bad.status, 502, standing.kind);
+    assert.equal(bad.headers['content-encoding'], undefined);
+    Object.assign(standing, { times: 0 });
+    assert.ok((await fetchRaw(layerUrl)).body.equals(layer));
+  }
+});
+
+test('an answer without a length that ends short is not taken for the whole', async (t) => {
+  const { manifestUrl, layerUrl, layer, upstream } = await setScene(t);
+  await fetchRaw(manifestUrl);
+  upstream.faults.push(noLength(), ignoreRange(), { kind: 'endEarly', offset: 1_000_000, times: 1, only: () => true });
+  const answer = await fetchRaw(layerUrl);
+  assert.ok(answer.complete && answer.body.equals(layer));
+});
+
+test('a manifest that lies about a size gets 502 for that blob; another repository with the truth is not harmed', async (t) => {
+  const { mirror, manifestUrl, layerUrl, layer, upstream, image } = await setScene(t, { upstream: { giveUp: '50ms' } });
+  const [lie] = [{ mediaType: 'application/octet-stream', digest: digestOf(layer), size: layer.length - 7 }];
+  const liar = manifestOf({ schemaVersion: 2, mediaType: ociManifest, config: lie, layers: [lie] }, ociManifest);
+  upstream.putManifest('team/liar', liar, 'v1');
+  for (const bytes of image.blobs.values()) upstream.putBlob('team/liar', bytes);
+  await fetchRaw(`${mirror.url}/v2/team/liar/manifests/v1`);
+  assert.equal((await fetchRaw(`${mirror.url}/v2/team/liar/blobs/${digestOf(layer)}`)).status, 502);
+  await fetchRaw(manifestUrl);
+  assert.ok((await fetchRaw(layerUrl)).body.equals(layer));
+});
+
+test('a manifest that names the same blob twice is served', async (t) => {
+  const { mirror, upstream } = await setScene(t);
+  const bytes = Buffer.from('twice');
+  const layer = { mediaType: 'application/octet-stream', digest: upstream.putBlob('team/twice', bytes), size: 5 };
+  const manifest = manifestOf(
+    { schemaVersion: 2, mediaType: ociManifest, config: layer, layers: [layer, layer] },
+    ociManifest,
+  );
+  upstream.putManifest('team/twice', manifest, 'v1');
+  assert.deepEqual((await fetchRaw(`${mirror.url}/v2/team/twice/manifests/v1`)).body, manifest.bytes);
+  assert.deepEqual((await fetchRaw(`${mirror.url}/v2/team/twice/blobs/${layer.digest}`)).body, bytes);
+});
+
+const damages: Readonly<Record<string, (path: string) => Promise<void>>> = {
+  missing: unlink,
+  'cut short': (path) => truncate(path, 1000),
+  'too long': (path) => writeFile(path, 'x', { flag: 'a' }),
+};
+
+for (const [name, damage] of Object.entries(damages)) {
+  test(`a stored blob whose file is ${name} is fetched again`, async (t) => {
+    const scene = await setScene(t);
+    await fetchRaw(scene.layerUrl);
+    await scene.mirror.close();
+    await damage(blobFile(scene, scene.layer));
+    const again = await setScene(t, { mirror: { dataDir: scene.mirror.dataDir } });
+    for (const bytes of scene.image.blobs.values()) again.upstream.putBlob('team/app', bytes);
+    const answer = await fetchRaw(again.blobUrl(digestOf(scene.layer)));
+    assert.ok(answer.body.equals(scene.layer));
+  });
+}

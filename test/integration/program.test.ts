@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { tempDir } from '../support/temp.ts';
+
+const entry = join(import.meta.dirname, '../../src/weir.js');
+
+interface Run {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function run(
+  words: readonly string[],
+  options: { env?: Record<string, string>; flags?: readonly string[]; stopWhen?: RegExp } = {},
+): Promise<Run> {
+  const env = { PATH: process.env['PATH'] ?? '', ...options.env };
+  const child = spawn(process.execPath, [...(options.flags ?? []), entry, ...words], { env });
+  const output = { stdout: '', stderr: '' };
+  for (const stream of ['stdout', 'stderr'] as const) {
+    child[stream].setEncoding('utf8').on('data', (text: string) => {
+      output[stream] += text;
+      if (!child.killed && options.stopWhen?.test(output.stdout)) child.kill('SIGTERM');
+    });
+  }
+  return new Promise((resolve) => child.on('close', (code) => resolve({ code, ...output })));
+}
+
+test('serve says where it is, serves, and ends with 0 on SIGTERM', async () => {
+  const env = { WEIR_LISTEN: '127.0.0.1:0', WEIR_ADMIN: '127.0.0.1:0', WEIR_DATA_DIR: tempDir() };
+  const { code, stdout, stderr } = await run(['serve'], { env, stopWhen: /"listening"/ });
+  assert.equal(code, 0);
+  assert.match(stderr, /registry API +127\.0\.0\.1:\d+/);
+  assert.match(stderr, /skopeo copy .*docker:\/\/127\.0\.0\.1:\d+\/docker\.io\/library\//);
+  const messages = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line).msg);
+  assert.deepEqual(messages, ['listening', 'draining', 'closed']);
+});
+
+test('check says that a configuration is valid, or everything that is wrong with it, and where', async () => {
+  const dir = tempDir();
+  const good = join(dir, 'good.yaml');
+  const bad = join(dir, 'bad.yaml');
+  writeFileSync(good, 'cache: { maxSize: 10GiB }\n');
+  writeFileSync(bad, 'listen: nowhere\ncache:\n  maxSiz: 1GiB\nupstreams: { quay.io: { tagTtl: 5 } }\n');
+  assert.equal((await run(['check', '--config', good])).code, 0);
+  const { code, stderr } = await run(['check', '--config', bad]);
+  assert.equal(code, 2);
+  assert.match(stderr, /bad\.yaml:1:1 listen: /);
+  assert.match(stderr, /bad\.yaml:3:3 cache\.maxSiz: unknown key/);
+  assert.match(stderr, /bad\.yaml:4:25 upstreams\.quay\.io\.tagTtl: /);
+});
+
+test('usage errors end with 2 and one line', async () => {
+  for (const words of [['sreve'], ['serve', '--bogus'], ['check', '--config']]) {
+    const { code, stderr } = await run(words);
+    assert.equal(code, 2, words.join(' '));
+    assert.equal(stderr.trim().split('\n').length, 1);
+  }
+  const help = await run(['--help']);
+  assert.deepEqual([help.code, /serve/.test(help.stdout)], [0, true]);
+  assert.match((await run(['--version'])).stdout, /^\d+\.\d+\.\d+\n$/);
+});
+
+test('what keeps it from starting is said in one line with a remedy', async () => {
+  const file = join(tempDir(), 'file');
+  writeFileSync(file, '');
+  const { code, stderr } = await run(['serve'], { env: { WEIR_DATA_DIR: join(file, 'data') } });
+  assert.equal(code, 1);
+  assert.match(stderr, /^weir: the data directory cannot be made \(ENOTDIR\)\n$/);
+});
+
+test('a Node.js that is too old is told so before anything is loaded', async () => {
+  const old = join(tempDir(), 'old.mjs');
+  writeFileSync(
+    old,
+    `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.20.2' } });`,
+  );
+  const { code, stderr } = await run(['serve'], { flags: ['--import', pathToFileURL(old).href] });
+  assert.equal(code, 2);
+  assert.match(stderr, /^weir needs Node\.js 22\.19 or newer, this is 20\.20\.2: .*\n$/);
+});

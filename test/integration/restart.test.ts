@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { open, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { digestOf } from '../../src/oci/digest.ts';
+import { fetchRaw } from '../support/client.ts';
+import { slow, stallAfter } from '../support/faults.ts';
+import { startMirror, upstreamConfig } from '../support/mirror.ts';
+import { setScene } from '../support/scene.ts';
+import { tempDir } from '../support/temp.ts';
+
+const patient = { stallTimeout: '60s', connections: 1 };
+
+test('the next process goes on from what is there, and answers a resume from it at once', async (t) => {
+  const dataDir = tempDir();
+  const { manifestUrl, layerUrl, layer, upstream, mirror } = await setScene(t, {
+    layers: [6_000_000],
+    upstream: patient,
+    mirror: { dataDir },
+  });
+  await fetchRaw(manifestUrl);
+  upstream.faults.push(stallAfter(3_000_000, 60_000));
+  await fetchRaw(layerUrl, { onBytes: (received) => (received > 2_900_000 ? false : undefined) });
+  await mirror.close();
+  const before = upstream.blobBytes;
+  upstream.faults.length = 0;
+  upstream.faults.push(slow(5_000_000));
+  const next = await startMirror(t, { dataDir, config: upstreamConfig(upstream.url, patient) });
+  const url = `${next.url}/v2/team/app/blobs/${digestOf(layer)}`;
+  const resumed = await fetchRaw(url, { headers: { range: 'bytes=2500000-' } });
+  assert.equal(resumed.status, 206);
+  assert.ok(resumed.complete && resumed.body.equals(layer.subarray(2_500_000)));
+  assert.ok(resumed.firstByte < 1000, `${resumed.firstByte} ms`);
+  assert.ok(upstream.blobBytes - before <= 3_200_000, `${upstream.blobBytes - before} bytes`);
+  assert.ok((await fetchRaw(url)).body.equals(layer));
+  assert.deepEqual(await readdir(join(dataDir, 'ingest')), []);
+});
+
+test('what does not match its record is fetched again', async (t) => {
+  const dataDir = tempDir();
+  const { manifestUrl, layerUrl, layer, upstream, mirror } = await setScene(t, {
+    layers: [6_000_000],
+    upstream: patient,
+    mirror: { dataDir },
+  });
+  await fetchRaw(manifestUrl);
+  upstream.faults.push(stallAfter(5_000_000, 60_000));
+  await fetchRaw(layerUrl, { onBytes: (received) => (received > 4_900_000 ? false : undefined) });
+  await mirror.close();
+  upstream.faults.length = 0;
+  const [name = ''] = await readdir(join(dataDir, 'ingest'));
+  const file = await open(join(dataDir, 'ingest', name), 'r+');
+  await file.write(Buffer.from('flipped'), 0, 7, 1_500_000);
+  await file.truncate(4_000_000);
+  await file.close();
+  const before = upstream.blobBytes;
+  const next = await startMirror(t, { dataDir, config: upstreamConfig(upstream.url, patient) });
+  const answer = await fetchRaw(`${next.url}/v2/team/app/blobs/${digestOf(layer)}`);
+  assert.ok(answer.complete && answer.body.equals(layer));
+  const fetched = upstream.blobBytes - before;
+  assert.ok(fetched >= 2_000_000 + 1024 * 1024 && fetched < 5_000_000, `${fetched} bytes`);
+});
+
+test('arriving content without a record is removed at the start', async (t) => {
+  const { mirror } = await setScene(t);
+  await mirror.close();
+  await writeFile(join(mirror.dataDir, 'ingest', 'left-over'), 'x');
+  const next = await setScene(t, { mirror: { dataDir: mirror.dataDir } });
+  assert.deepEqual(await readdir(join(next.mirror.dataDir, 'ingest')), []);
+});
+
+test('a second process on the same directory is refused with a remedy', async (t) => {
+  const { mirror } = await setScene(t);
+  await assert.rejects(startMirror(t, { dataDir: mirror.dataDir }), {
+    name: 'CatalogError',
+    message: /another process uses .*: end it/,
+  });
+});

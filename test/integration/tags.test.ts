@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { fetchRaw } from '../support/client.ts';
+import { FakeClock } from '../support/clock.ts';
+import { always, stallAfter, status } from '../support/faults.ts';
+import { makeImage } from '../support/images.ts';
+import { type Scene, setScene } from '../support/scene.ts';
+
+const minutes = 60_000;
+const manifests = (path: string) => path.includes('/manifests/');
+const methods = ({ upstream }: Scene) => upstream.seen.map(({ method }) => method);
+
+async function setClockedScene(t: Parameters<typeof setScene>[0], upstream: object = {}) {
+  const clock = new FakeClock();
+  return { clock, ...(await setScene(t, { mirror: { clock }, upstream })) };
+}
+
+test('a tag is served for its time to live, then one HEAD shows that nothing has changed', async (t) => {
+  const scene = await setClockedScene(t);
+  await fetchRaw(scene.manifestUrl);
+  scene.clock.advance(4 * minutes);
+  await fetchRaw(scene.manifestUrl);
+  assert.deepEqual(methods(scene), ['GET']);
+  scene.clock.advance(2 * minutes);
+  await Promise.all(Array.from({ length: 10 }, () => fetchRaw(scene.manifestUrl)));
+  await fetchRaw(scene.manifestUrl);
+  assert.deepEqual(methods(scene), ['GET', 'HEAD']);
+});
+
+test('a tag that was moved is fetched anew', async (t) => {
+  const scene = await setClockedScene(t);
+  await fetchRaw(scene.manifestUrl);
+  const moved = makeImage(10);
+  scene.upstream.push('team/app', 'v1', moved);
+  scene.clock.advance(6 * minutes);
+  assert.deepEqual((await fetchRaw(scene.manifestUrl)).body, moved.manifest.bytes);
+  assert.deepEqual(methods(scene), ['GET', 'HEAD', 'GET']);
+});
+
+test('while the upstream fails, a tag is served stale with a warning; after staleIfError it is not', async (t) => {
+  const scene = await setClockedScene(t, { staleIfError: '1h' });
+  await fetchRaw(scene.manifestUrl);
+  for (const fault of [
+    status(500, { times: always, only: manifests }),
+    status(429, { times: always, only: manifests }),
+  ]) {
+    scene.upstream.faults.splice(0, 1, fault);
+    scene.clock.advance(6 * minutes);
+    const stale = await fetchRaw(scene.manifestUrl);
+    assert.deepEqual([stale.status, stale.body], [200, scene.image.manifest.bytes]);
+    assert.match(String(stale.headers['warning']), /^299 - ".*"$/);
+  }
+  await scene.upstream.close();
+  assert.equal((await fetchRaw(scene.manifestUrl)).status, 200);
+  scene.clock.advance(61 * minutes);
+  const gone = await fetchRaw(scene.manifestUrl);
+  assert.equal(gone.status, 503);
+  assert.equal(gone.headers['www-authenticate'], undefined);
+});
+
+test('a 404 is believed at once, and remembered for a short time', async (t) => {
+  const scene = await setClockedScene(t);
+  await fetchRaw(scene.manifestUrl);
+  scene.upstream.removeTag('team/app', 'v1');
+  scene.clock.advance(6 * minutes);
+  assert.equal((await fetchRaw(scene.manifestUrl)).status, 404);
+  const asked = scene.upstream.seen.length;
+  assert.equal((await fetchRaw(scene.manifestUrl)).status, 404);
+  assert.equal(scene.upstream.seen.length, asked);
+  scene.upstream.push('team/app', 'v1', scene.image);
+  scene.clock.advance(11_000);
+  assert.equal((await fetchRaw(scene.manifestUrl)).status, 200);
+});
+
+test('an absence is remembered for when the upstream is down', async (t) => {
+  const scene = await setClockedScene(t);
+  const signature = scene.manifestUrl.replace('v1', `sha256-${'a'.repeat(64)}.sig`);
+  assert.equal((await fetchRaw(signature)).status, 404);
+  await scene.upstream.close();
+  scene.clock.advance(60 * minutes);
+  const answer = await fetchRaw(signature);
+  assert.deepEqual([answer.status, JSON.parse(answer.body.toString()).errors[0].code], [404, 'MANIFEST_UNKNOWN']);
+});
+
+test('what is held by digest is served without the upstream, for ever', async (t) => {
+  const scene = await setClockedScene(t);
+  await fetchRaw(scene.manifestUrl);
+  await scene.upstream.close();
+  scene.clock.advance(365 * 24 * 60 * minutes);
+  const answer = await fetchRaw(scene.manifestUrl.replace('v1', scene.image.manifest.digest));
+  assert.equal(answer.status, 200);
+  assert.equal(answer.headers['warning'], undefined);
+});
+
+test('an upstream that cannot be reached is unavailable, and 429 never reaches a client', async (t) => {
+  const scene = await setScene(t);
+  scene.upstream.faults.push(status(429, { only: manifests, retryAfter: '7' }));
+  const limited = await fetchRaw(scene.manifestUrl);
+  assert.deepEqual([limited.status, limited.headers['retry-after']], [503, '7']);
+  await scene.upstream.close();
+  assert.equal((await fetchRaw(scene.manifestUrl)).status, 503);
+});
+
+test('an upstream that is silent is a timeout for all who wait, within 8 s', async (t) => {
+  const scene = await setScene(t);
+  scene.upstream.faults.push(stallAfter(0, 60_000, { only: manifests, times: always }));
+  const answers = await Promise.all([fetchRaw(scene.manifestUrl), fetchRaw(scene.manifestUrl)]);
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    [504, 504],
+  );
+  assert.equal(scene.upstream.seen.length, 1);
+});
