@@ -1,6 +1,6 @@
 import type { Interval } from '../http/range.ts';
 import type { Ingest } from '../storage/driver.ts';
-import { type Demand, InflightReader } from './reader.ts';
+import { type ArrivingBlob, type Demand, InflightReader } from './reader.ts';
 import { IntervalSet } from './spans.ts';
 
 /** What the owner of an arriving blob wants to know. */
@@ -15,7 +15,7 @@ export interface InflightEvents {
  * A blob on its way in: a sparse file, and the set of intervals that it holds. Bytes come in anywhere; any number of
  * readers follow, each waiting only for its own next byte.
  */
-export class InflightBlob {
+export class InflightBlob implements ArrivingBlob {
   readonly #ingest: Ingest;
   readonly #events: InflightEvents;
   readonly #held = new IntervalSet();
@@ -94,17 +94,14 @@ export class InflightBlob {
     return reader;
   }
 
-  /** For readers. */
   wanted(): void {
     this.#events.wanted();
   }
 
-  /** For readers: fills `buffer` from `position` on. @throws StorageError */
   readAt(buffer: Buffer, position: number): Promise<number> {
     return this.#ingest.read(buffer, position);
   }
 
-  /** For readers. */
   async leave(reader: InflightReader): Promise<void> {
     if (!this.#readers.delete(reader)) return;
     this.#events.wanted();

@@ -1,6 +1,6 @@
 import { abortable } from '../async/abortable.ts';
 import type { StoredBlob } from '../storage/driver.ts';
-import type { InflightBlob } from './inflight.ts';
+import type { IntervalSet } from './spans.ts';
 
 /** A run of bytes of a blob, as one response reads it: wherever the bytes are, and whether or not they are there yet. */
 export interface BlobReader {
@@ -68,15 +68,33 @@ export interface Share {
   bytes: number;
 }
 
+/** A blob that is arriving, as its readers see it. */
+export interface ArrivingBlob {
+  /** Bytes; `undefined` while it is not known. */
+  readonly size: number | undefined;
+  /** What is there. */
+  readonly held: IntervalSet;
+  /** Whether all of it is there, and hashes to its digest. */
+  readonly verified: boolean;
+  /** Why no more will come. */
+  readonly failure: Error | undefined;
+  /** A reader waits for its next byte. */
+  wanted(): void;
+  /** Fills `buffer` from `position` on, and returns the bytes read. @throws StorageError */
+  readAt(buffer: Buffer, position: number): Promise<number>;
+  /** A reader is done. */
+  leave(reader: InflightReader): Promise<void>;
+}
+
 /** Follows a blob that is arriving, at its own offset and pace. */
 export class InflightReader implements BlobReader {
-  readonly #blob: InflightBlob;
+  readonly #blob: ArrivingBlob;
   readonly demand: Demand;
   #position: number;
   #wake: (() => void) | undefined;
 
   /** Made by `InflightBlob.read`. */
-  constructor(blob: InflightBlob, demand: Demand) {
+  constructor(blob: ArrivingBlob, demand: Demand) {
     this.#blob = blob;
     this.demand = demand;
     this.#position = demand.start;
