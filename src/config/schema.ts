@@ -1,23 +1,11 @@
 import { z } from 'zod';
 import { parseDuration, parseSize } from './units.ts';
 
-const duration = z
-  .string()
-  .transform((text, context) => parsed(parseDuration(text), context, 'a duration like 250ms, 3s, 5m, 2h or 7d'));
-
-const size = z
-  .string()
-  .transform((text, context) => parsed(parseSize(text), context, 'a size like 512MiB, 1.5GiB or 100GB'));
-
-const address = z
-  .string()
-  .transform((text, context) => parsed(parseAddress(text), context, 'an address like 127.0.0.1:5000 or [::1]:5000'));
-
+const duration = written(parseDuration, 'a duration', ['250ms', '3s', '5m', '2h', '7d']);
+const size = written(parseSize, 'a size', ['512MiB', '1.5GiB', '100GB']);
+const address = written(parseAddress, 'an address', ['127.0.0.1:5000', '[::1]:5000']);
 const addresses = z.union([address.transform((one) => [one]), z.array(address).min(1)]);
-
-const endpoint = z
-  .string()
-  .transform((text, context) => parsed(parseEndpoint(text), context, 'a URL like https://registry.example.com'));
+const endpoint = written(parseEndpoint, 'a URL', ['https://registry.example.com']);
 
 const repositories = z
   .array(z.string().regex(/^[a-z0-9*._/-]+$/, 'expected a repository pattern like library/*'))
@@ -31,7 +19,10 @@ const upstream = z.strictObject({
     .exactOptional()
     .describe('Further names: with `hub`, /v2/hub/… is this upstream too'),
   credentials: z
-    .strictObject({ username: z.string().min(1), passwordFile: z.string().min(1) })
+    .strictObject({
+      username: z.string().min(1).describe('The name to log in with'),
+      passwordFile: z.string().min(1).describe('A file that holds the password'),
+    })
     .exactOptional()
     .describe('A login; the password file is read at each use'),
   tagTtl: duration.exactOptional().describe('How long a tag is served without asking the upstream again'),
@@ -59,7 +50,8 @@ export const configSchema = z.strictObject({
       maxSize: size.exactOptional().describe('Least recently used content goes when the cache is larger than this'),
       idleFlight: duration.exactOptional().describe('A download that nobody reads stops after this; what it has stays'),
     })
-    .exactOptional(),
+    .exactOptional()
+    .describe('What is kept'),
   defaultUpstream: z.string().exactOptional().describe('For names that say no upstream'),
   upstreams: z
     .record(z.string(), upstream.nullable())
@@ -68,10 +60,14 @@ export const configSchema = z.strictObject({
   drainTimeout: duration.exactOptional().describe('How long pulls may go on after SIGTERM'),
   log: z
     .strictObject({
-      level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).exactOptional(),
+      level: z
+        .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
+        .exactOptional()
+        .describe('What is less important is not written'),
       format: z.enum(['json', 'pretty']).exactOptional().describe('Default: pretty on a terminal'),
     })
-    .exactOptional(),
+    .exactOptional()
+    .describe('The log, on stdout'),
 });
 
 /** What `configSchema` makes of a file. */
@@ -101,8 +97,15 @@ function parseEndpoint(text: string): string | undefined {
   return url.pathname === '/' && url.search === '' && url.hash === '' && url.username === '' ? url.origin : undefined;
 }
 
-function parsed<T>(value: T | undefined, context: z.RefinementCtx, expected: string): T {
-  if (value !== undefined) return value;
-  context.addIssue({ code: 'custom', message: `expected ${expected}` });
-  return z.NEVER;
+/** Text with a grammar of its own. `examples` are for editors, and for whoever got it wrong. */
+function written<T>(parse: (text: string) => T | undefined, name: string, examples: readonly string[]) {
+  return z
+    .string()
+    .meta({ examples: [...examples] })
+    .transform((text, context) => {
+      const value = parse(text);
+      if (value !== undefined) return value;
+      context.addIssue({ code: 'custom', message: `expected ${name} like ${examples.join(', ')}` });
+      return z.NEVER;
+    });
 }
