@@ -1,5 +1,6 @@
 import type { Clock } from '../async/clock.ts';
 import type { Catalog } from '../catalog/catalog.ts';
+import type { Interval } from '../http/range.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { StorageDriver, StoredBlob } from '../storage/driver.ts';
@@ -17,8 +18,8 @@ export interface OpenBlob {
   readonly origin: BlobOrigin;
   /** Bytes; `undefined` when the upstream does not say before it has sent all of it. */
   readonly size: number | undefined;
-  /** Reads from `start` on, up to `end`, or to the end of the blob. Once only. */
-  read(start: number, end: number | undefined): BlobReader;
+  /** Reads these intervals, the first one first. An infinite end is the end of the blob: its last byte waits for the digest. Once only. */
+  read(intervals: readonly Interval[]): BlobReader;
   /** Leaves it unread. */
   close(): Promise<void>;
 }
@@ -93,7 +94,7 @@ function openStored(blob: StoredBlob): OpenBlob {
   return {
     origin: 'hit',
     size: blob.size,
-    read: (_start, end) => new StoredReader(blob, end ?? blob.size),
+    read: (intervals) => new StoredReader(blob, Math.min(blob.size, Math.max(...intervals.map(({ end }) => end)))),
     close: () => blob.close(),
   };
 }
@@ -102,14 +103,15 @@ function openFlight(flight: Flight, turn: Turn): OpenBlob {
   return {
     origin: 'flight',
     size: flight.blob.size,
-    read: (start, end) => flight.read({ start, end, whole: end === undefined, ...turn }),
+    read: (intervals) =>
+      flight.read({ intervals, whole: intervals.some(({ end }) => end === Number.POSITIVE_INFINITY), ...turn }),
     close: () => Promise.resolve(),
   };
 }
 
 /** The upstream says how large a blob is when it begins to send it. */
 async function firstByte(flight: Flight, turn: Turn, signal: AbortSignal): Promise<void> {
-  const reader = flight.read({ start: 0, end: 1, whole: false, ...turn });
+  const reader = flight.read({ intervals: [{ start: 0, end: 1 }], whole: false, ...turn });
   try {
     await reader.arrival(0, signal);
   } finally {

@@ -124,7 +124,7 @@ export class Flight {
 
   /** Adds a reader. */
   read(demand: Demand): InflightReader {
-    this.#whole ||= demand.end === undefined;
+    this.#whole ||= demand.whole;
     return this.blob.read(demand);
   }
 

@@ -1,8 +1,9 @@
 import { abortable } from '../async/abortable.ts';
+import type { Interval } from '../http/range.ts';
 import type { StoredBlob } from '../storage/driver.ts';
-import type { IntervalSet } from './spans.ts';
+import { IntervalSet } from './spans.ts';
 
-/** A run of bytes of a blob, as one response reads it: wherever the bytes are, and whether or not they are there yet. */
+/** Bytes as one response reads them: wherever they are, and whether or not they are there yet. */
 export interface BlobReader {
   /** The offset behind the last byte to read; `undefined` while the size of the blob is not known. */
   readonly end: number | undefined;
@@ -51,10 +52,8 @@ export class StoredReader implements BlobReader {
 
 /** What a reader asks of a blob that is arriving. */
 export interface Demand {
-  /** The first offset that it reads. */
-  readonly start: number;
-  /** The offset behind the last one; `undefined` to the end of the blob, however long that is. */
-  readonly end: number | undefined;
+  /** What it reads, the first one first. An infinite end is the end of the blob, wherever that is. */
+  readonly intervals: readonly Interval[];
   /** Whether this takes the last byte of the blob with it, so that the client holds it for complete: then that byte waits for the digest. */
   readonly whole: boolean;
   /** Who shares the upstream fairly: readers of one pull have one share. */
@@ -90,19 +89,25 @@ export interface ArrivingBlob {
 export class InflightReader implements BlobReader {
   readonly #blob: ArrivingBlob;
   readonly demand: Demand;
+  /** What it has still to read. */
+  readonly unread = new IntervalSet();
+  readonly #last: number;
   #position: number;
+  #started = false;
   #wake: (() => void) | undefined;
 
   /** Made by `InflightBlob.read`. */
   constructor(blob: ArrivingBlob, demand: Demand) {
     this.#blob = blob;
     this.demand = demand;
-    this.#position = demand.start;
+    for (const interval of demand.intervals) this.unread.add(interval);
+    this.#last = this.unread.intervals.at(-1)?.end ?? 0;
+    this.#position = demand.intervals[0]?.start ?? 0;
   }
 
   get end(): number | undefined {
-    const { size } = this.#blob;
-    return size === undefined ? this.demand.end : Math.min(this.demand.end ?? size, size);
+    const last = Math.min(this.#last, this.#blob.size ?? Number.POSITIVE_INFINITY);
+    return Number.isFinite(last) ? last : undefined;
   }
 
   /** Where it is now. */
@@ -117,7 +122,7 @@ export class InflightReader implements BlobReader {
 
   /** Whether it has read anything yet. */
   get started(): boolean {
-    return this.#position > this.demand.start;
+    return this.#started;
   }
 
   ready(position: number): number {
@@ -146,6 +151,8 @@ export class InflightReader implements BlobReader {
     const length = Math.min(buffer.length, this.ready(position) - position);
     const read = await this.#blob.readAt(buffer.subarray(0, length), position);
     this.#position = position + read;
+    this.#started ||= read > 0;
+    this.unread.remove({ start: position, end: this.#position });
     return read;
   }
 

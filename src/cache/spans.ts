@@ -60,6 +60,12 @@ export class IntervalSet {
     return { start: from, end: Math.min(end, next?.start ?? end) };
   }
 
+  /** The first run that ends behind `offset`, without what lies before it; `undefined` when there is none. */
+  next(offset: number): Interval | undefined {
+    const run = this.#intervals[this.#firstEndingAtOrAfter(offset + 1)];
+    return run && { start: Math.max(offset, run.start), end: run.end };
+  }
+
   /** What is held of `start` ≤ x < `end`, in order. */
   within({ start, end }: Interval): Interval[] {
     const runs: Interval[] = [];

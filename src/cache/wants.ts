@@ -1,6 +1,7 @@
 import type { Interval } from '../http/range.ts';
 import type { Claims } from './claims.ts';
 import type { InflightReader, Share } from './reader.ts';
+import type { IntervalSet } from './spans.ts';
 
 /** How urgent a span is: lower comes first. */
 export const urgency = {
@@ -27,21 +28,43 @@ export interface Want {
 }
 
 const alignment = 64 * 1024;
+/** What lies between two ranges is fetched with them up to this: another request would cost as much. */
+const smallGap = 2 * alignment;
 
 /** What one reader needs most of what nobody is fetching. */
 export function wantOf(reader: InflightReader, claims: Claims, size: number | undefined): Want | undefined {
-  const { position, demand } = reader;
+  const { position, demand, unread } = reader;
   const last = size ?? Number.POSITIVE_INFINITY;
-  const gap = claims.gap({ start: position, end: reader.end ?? last });
+  const gap = firstGap(unread, claims, position, last);
   if (gap === undefined) return undefined;
-  const blocked = reader.waiting && gap.start <= position;
+  const blocked = reader.waiting && gap.start === position;
   return {
     urgency: blocked ? (reader.started ? urgency.waiting : urgency.first) : urgency.ahead,
     start: Math.max(alignDown(gap.start), claims.startOfGap(gap.start)),
-    end: demand.end === undefined ? gap.end : Math.min(last, alignUp(gap.end)),
+    end: demand.whole ? gap.end : endOfRanges(unread, claims, gap, last),
     share: demand.share,
     layer: demand.layer,
   };
+}
+
+/** The first bytes from `position` on that are unread and that nobody is fetching. */
+function firstGap(unread: IntervalSet, claims: Claims, position: number, last: number): Interval | undefined {
+  for (let run = unread.next(position); run !== undefined && run.start < last; run = unread.next(run.end)) {
+    const gap = claims.gap({ start: run.start, end: Math.min(run.end, last) });
+    if (gap !== undefined) return gap;
+  }
+  return undefined;
+}
+
+/** Where a request for this gap ends: ranges that stand close by are fetched with it. */
+function endOfRanges(unread: IntervalSet, claims: Claims, gap: Interval, last: number): number {
+  const free = claims.gap({ start: gap.start, end: last })?.end ?? last;
+  let end = alignUp(gap.end);
+  for (let run = unread.next(gap.end); run !== undefined && run.start <= end + smallGap; run = unread.next(run.end)) {
+    if (run.start >= free) break;
+    end = alignUp(run.end);
+  }
+  return Math.min(end, free);
 }
 
 /** Which of two wants of the same blob comes first. */

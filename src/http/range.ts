@@ -26,12 +26,13 @@ export class MultipleRangeError extends Error {
 }
 
 /**
- * Reads a `Range` header. Absent, of another unit, or junk is `undefined`: the whole is served (RFC 9110 §14.2).
+ * Reads a `Range` header. Absent, of another unit, repeated, or junk is `undefined`: the whole is served (RFC 9110 §14.2).
  * Empty list members count as absent. An inverted range (`500-0`) is kept, so that it is found unsatisfiable.
  * @throws MultipleRangeError when a list has a bad member or more than `maxRanges`.
  */
 export function parseRange(header: string | undefined): readonly RangeSpec[] | undefined {
-  const list = header === undefined ? undefined : /^\s*bytes\s*=(.*)$/is.exec(header)?.[1];
+  // Header lines that were joined have a second unit.
+  const list = header === undefined ? undefined : /^\s*bytes\s*=([^=]*)$/is.exec(header)?.[1];
   if (list === undefined) return undefined;
   const members = list
     .split(',')

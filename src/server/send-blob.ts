@@ -5,12 +5,13 @@ import { Deadline } from '../async/deadline.ts';
 import type { BlobCache, OpenBlob, Turn } from '../cache/blobs.ts';
 import type { BlobReader } from '../cache/reader.ts';
 import { matchesNone, rangeApplies } from '../http/conditional.ts';
-import { MultipleRangeError, parseRange, type RangeOutcome, resolveRange } from '../http/range.ts';
+import { type Interval, MultipleRangeError, parseRange, type RangeOutcome, resolveRange } from '../http/range.ts';
 import type { Digest } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { UpstreamError } from '../upstream/errors.ts';
 import type { Route } from '../upstream/routes.ts';
 import type { AccessRecord } from './access-log.ts';
+import { Multipart } from './multipart.ts';
 import { apiHeaders, reply } from './reply.ts';
 import { sendBody } from './send-body.ts';
 
@@ -86,7 +87,7 @@ async function sizeByOpening(
 
 async function sendContent(parts: BlobParts, blob: BlobRequest, open: OpenBlob, headers: Headers): Promise<void> {
   const { request, response, record, signal } = blob;
-  const outcome = rangeOf(request, open.size, blob.digest);
+  const outcome = await rangeOf(request, open, blob.digest);
   if (outcome.kind === 'unsatisfiable') {
     await open.close();
     const error = new RegistryError('RANGE_INVALID');
@@ -94,48 +95,52 @@ async function sendContent(parts: BlobParts, blob: BlobRequest, open: OpenBlob, 
     reply(request, response, error.status, errorHeaders, Buffer.from(JSON.stringify(error)));
     return;
   }
-  if (outcome.kind === 'multiple') {
-    await open.close();
-    throw new RegistryError('UNSUPPORTED', { status: 400, detail: 'several ranges in one request' });
-  }
-  const { start, end, status, rangeHeaders } = framing(outcome, open.size);
-  const reader = open.read(start, end);
+  const { intervals, start, status, rangeHeaders, multipart } = framing(outcome, open.size);
+  const content = open.read(intervals);
+  const reader = multipart === undefined ? content : multipart.over(content, parts.budget);
   await firstByte(parts, blob, reader, start);
   response.writeHead(status, { ...apiHeaders, ...headers, ...rangeHeaders });
   await sendBody(response, reader, start, { budget: parts.budget, record, signal });
 }
 
-function rangeOf(request: IncomingMessage, size: number | undefined, digest: Digest): RangeOutcome {
+async function rangeOf(request: IncomingMessage, open: OpenBlob, digest: Digest): Promise<RangeOutcome> {
+  const { size } = open;
   // Without a size there is no range to speak of: the whole is served (RFC 9110 §14.2).
   if (size === undefined || !rangeApplies(request.headers['if-range']?.toString(), digest)) return { kind: 'whole' };
   try {
     return resolveRange(parseRange(request.headers.range), size);
   } catch (cause) {
+    await open.close();
     if (!(cause instanceof MultipleRangeError)) throw cause;
     throw new RegistryError('RANGE_INVALID', { status: 400, detail: cause.message, cause });
   }
 }
 
 interface Framing {
+  /** What is read of the blob. An infinite end: to the end, whose last byte waits for the digest. */
+  readonly intervals: readonly Interval[];
+  /** Where the body begins, as its reader counts. */
   readonly start: number;
-  /** `undefined`: to the end, whose last byte waits for the digest. */
-  readonly end: number | undefined;
   readonly status: 200 | 206;
   readonly rangeHeaders: Headers;
+  readonly multipart?: Multipart;
 }
 
-function framing(outcome: RangeOutcome & { kind: 'whole' | 'single' }, size: number | undefined): Framing {
+function framing(outcome: RangeOutcome & { kind: 'whole' | 'single' | 'multiple' }, size: number | undefined): Framing {
+  const toTheEnd = Number.POSITIVE_INFINITY;
   if (outcome.kind === 'whole' || size === undefined) {
-    return {
-      start: 0,
-      end: undefined,
-      status: 200,
-      rangeHeaders: size === undefined ? {} : { 'content-length': size },
-    };
+    const rangeHeaders: Headers = size === undefined ? {} : { 'content-length': size };
+    return { intervals: [{ start: 0, end: toTheEnd }], start: 0, status: 200, rangeHeaders };
+  }
+  if (outcome.kind === 'multiple') {
+    const { intervals } = outcome;
+    const multipart = new Multipart(intervals, size);
+    const rangeHeaders = { 'content-type': multipart.contentType, 'content-length': multipart.length };
+    return { intervals, start: 0, status: 206, rangeHeaders, multipart };
   }
   const { start, end } = outcome.interval;
   const rangeHeaders = { 'content-range': `bytes ${start}-${end - 1}/${size}`, 'content-length': end - start };
-  return { start, end: outcome.openEnded ? undefined : end, status: 206, rangeHeaders };
+  return { intervals: [{ start, end: outcome.openEnded ? toTheEnd : end }], start, status: 206, rangeHeaders };
 }
 
 async function firstByte(
