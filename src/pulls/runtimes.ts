@@ -1,9 +1,13 @@
+import { crioWatchdog, type Watchdog } from './watchdogs.ts';
+
 /** What kind of client asks, as far as it says. */
 export interface Runtime {
   /** `cri-o`, `containers` (Podman, Buildah), `skopeo`, `containerd`, `docker`, or `other`. */
   readonly name: string;
   /** As the client writes it; empty when it does not say. */
   readonly version: string;
+  /** What cancels its pulls when they make no progress. */
+  readonly watchdog: Watchdog;
   /** Whether it turns to the next mirror when one blob request fails. The others fail the pull. */
   readonly fallsBack: boolean;
 }
@@ -21,8 +25,10 @@ const families: readonly (readonly [prefix: string, name: string, fallsBack: boo
 
 /** Reads a `User-Agent` header: RFC 9110 §10.1.5. Nothing in it is trusted beyond what it says of the client. */
 export function parseRuntime(userAgent: string | undefined): Runtime {
-  const [, product = '', version = ''] = /^([A-Za-z-]+)\/v?([^\s/]{1,64})/.exec(userAgent ?? '') ?? [];
-  const family = families.find(([prefix]) => prefix === product);
-  if (family === undefined) return { name: 'other', version: '', fallsBack: true };
-  return { name: family[1], version, fallsBack: family[2] };
+  const [, product = '', version = ''] = /^([A-Za-z-]+)(?![^\s/])(?:\/v?([^\s/]{1,64}))?/.exec(userAgent ?? '') ?? [];
+  const [, name, fallsBack] = families.find(([prefix]) => prefix === product) ?? [];
+  if (name === undefined || fallsBack === undefined) {
+    return { name: 'other', version: '', watchdog: 'none', fallsBack: true };
+  }
+  return { name, version, watchdog: name === 'cri-o' ? crioWatchdog(version) : 'none', fallsBack };
 }
