@@ -17,6 +17,7 @@ import { IntegrityError } from './oci/errors.ts';
 import { Sessions } from './pulls/sessions.ts';
 import { answerMetrics, answerUnknown } from './server/admin.ts';
 import { App, type Bound } from './server/app.ts';
+import { clientAddresses } from './server/client-address.ts';
 import { Draining } from './server/draining.ts';
 import { answerLive, answerReady } from './server/probes.ts';
 import { answerPull, type PullParts } from './server/pull.ts';
@@ -153,6 +154,7 @@ export class Mirror {
       routes: this.#routes,
       sessions: this.#sessions,
       draining: this.#draining,
+      clientOf: clientAddresses(this.#settings.clients.trustProxy),
       budget: this.#budget,
       manifests: new ManifestCache(this.#catalog, clock, this.#metrics),
       blobs: new BlobCache({ ...shared, access, storage: this.#storage, flights: this.#flights }),

@@ -1,10 +1,12 @@
 import { z } from 'zod';
+import { parseNetwork } from './networks.ts';
 import { parseDuration, parseSize } from './units.ts';
 
 const duration = written(parseDuration, 'a duration', ['250ms', '3s', '5m', '2h', '7d']);
 const size = written(parseSize, 'a size', ['512MiB', '1.5GiB', '100GB']);
 const address = written(parseAddress, 'an address', ['127.0.0.1:5000', '[::1]:5000']);
 const addresses = z.union([address.transform((one) => [one]), z.array(address).min(1)]);
+const network = written(parseNetwork, 'a network', ['10.0.0.0/8', 'fd00::/8']);
 const endpoint = written(parseEndpoint, 'a URL', ['https://registry.example.com']);
 
 const repositories = z
@@ -57,6 +59,12 @@ export const configSchema = z.strictObject({
     .record(z.string(), upstream.nullable())
     .exactOptional()
     .describe('Merged over the defaults by name; null removes one'),
+  clients: z
+    .strictObject({
+      trustProxy: z.array(network).exactOptional().describe('Proxies whose X-Forwarded-For is believed'),
+    })
+    .exactOptional()
+    .describe('Who may ask, and how much'),
   drainTimeout: duration.exactOptional().describe('How long pulls may go on after SIGTERM'),
   log: z
     .strictObject({

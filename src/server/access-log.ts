@@ -13,6 +13,7 @@ export class AccessRecord {
   readonly #clock: Clock;
   readonly #method: string;
   readonly #arrivedAt: number;
+  /** Its address. */
   readonly client: string;
   readonly runtime: Runtime;
   route: RouteName = 'other';
@@ -27,12 +28,12 @@ export class AccessRecord {
   #longestGap = 0;
   #takenAt: number;
 
-  constructor(request: IncomingMessage, clock: Clock) {
+  constructor(request: IncomingMessage, client: string, clock: Clock) {
     this.#clock = clock;
     this.#method = request.method ?? '';
     this.#arrivedAt = clock.now();
     this.#takenAt = this.#arrivedAt;
-    this.client = (request.socket.remoteAddress ?? '').replace(/^::ffff:/, '');
+    this.client = client;
     this.runtime = parseRuntime(request.headers['user-agent']);
   }
 

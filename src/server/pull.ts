@@ -19,6 +19,8 @@ export interface PullParts extends BlobParts {
   readonly manifests: ManifestCache;
   readonly sessions: Sessions;
   readonly draining: Draining;
+  /** Who a request comes from. */
+  readonly clientOf: (request: IncomingMessage) => string;
   readonly log: Log;
   readonly metrics: Metrics;
 }
@@ -34,7 +36,7 @@ interface Visit {
 
 /** Answers every request outside the probes: the registry API, read only. Never throws. */
 export async function answerPull(parts: PullParts, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const record = new AccessRecord(request, parts.clock);
+  const record = new AccessRecord(request, parts.clientOf(request), parts.clock);
   const left = new AbortController();
   response.once('close', () => {
     left.abort(new ClientGoneError('the client is gone'));

@@ -127,3 +127,15 @@ test('the cache stays within its size: what was used least recently goes', async
   assert.ok((await fetchRaw(String(b))).complete);
   assert.equal(upstream.blobBytes, before + 400_000);
 });
+
+test('the log names the client that a trusted proxy names, and the proxy where it is not trusted', async (t) => {
+  for (const [trustProxy, client] of [
+    [['127.0.0.0/8'], '203.0.113.9'],
+    [['10.0.0.0/8'], '127.0.0.1'],
+  ] as const) {
+    const { mirror } = await setScene(t, { config: { clients: { trustProxy } } });
+    await fetchRaw(`${mirror.url}/v2/`, { headers: { 'x-forwarded-for': '198.51.100.1, 203.0.113.9' } });
+    await until(() => mirror.log.some(({ message }) => message === 'request'));
+    assert.equal(mirror.log.find(({ message }) => message === 'request')?.fields['client'], client);
+  }
+});
