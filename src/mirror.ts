@@ -14,6 +14,7 @@ import type { Settings } from './config/settings.ts';
 import { describeError, type Log } from './metrics/log.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { IntegrityError } from './oci/errors.ts';
+import { RangeReads } from './pulls/range-reads.ts';
 import { Sessions } from './pulls/sessions.ts';
 import { answerMetrics, answerUnknown } from './server/admin.ts';
 import { App, type Bound } from './server/app.ts';
@@ -153,6 +154,7 @@ export class Mirror {
       log,
       routes: this.#routes,
       sessions: this.#sessions,
+      rangeReads: new RangeReads(clock),
       draining: this.#draining,
       clientOf: clientAddresses(this.#settings.clients.trustProxy),
       budget: this.#budget,

@@ -3,10 +3,18 @@ import type { Clock } from '../async/clock.ts';
 import type { Log } from '../metrics/log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Digest } from '../oci/digest.ts';
+import type { RangeReads } from '../pulls/range-reads.ts';
 import { parseRuntime, type Runtime } from '../pulls/runtimes.ts';
 
 /** What a request was about. */
 export type RouteName = 'ping' | 'manifest' | 'blob' | 'tags' | 'referrers' | 'other';
+
+/** Where it is said what a request was. */
+export interface AccessParts {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly rangeReads: RangeReads;
+}
 
 /** One request, from its arrival to its last byte: what the log and the metrics say of it. */
 export class AccessRecord {
@@ -51,7 +59,7 @@ export class AccessRecord {
   }
 
   /** The response is over, complete or not. */
-  finish(status: number, complete: boolean, log: Log, metrics: Metrics): void {
+  finish(status: number, complete: boolean, { log, metrics, rangeReads }: AccessParts): void {
     metrics.requests.inc({ route: this.route, code: String(status) });
     if (this.source !== undefined) {
       metrics.servedBytes.inc({ source: this.source }, this.#bytes);
@@ -59,7 +67,14 @@ export class AccessRecord {
         metrics.firstByte.observe({ source: this.source }, (this.#firstByteAt - this.#arrivedAt) / 1000);
       }
     }
-    log.info(this.#fields(status, complete), 'request');
+    const fields = this.#fields(status, complete);
+    if (status !== 206 || this.source !== 'hit' || this.digest === undefined) {
+      log.info(fields, 'request');
+      return;
+    }
+    const reads = rangeReads.note(this.client, this.digest);
+    if (reads === undefined) log.debug(fields, 'request');
+    else log.info({ ...fields, reads }, 'request');
   }
 
   #fields(status: number, complete: boolean): Record<string, unknown> {

@@ -1,12 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ManifestCache } from '../cache/manifests.ts';
-import { describeError, type Log } from '../metrics/log.ts';
-import type { Metrics } from '../metrics/metrics.ts';
+import { describeError } from '../metrics/log.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { type PullPath, parsePullPath } from '../oci/pull-path.ts';
 import type { Sessions } from '../pulls/sessions.ts';
 import type { Route, Routes } from '../upstream/routes.ts';
-import { AccessRecord } from './access-log.ts';
+import { type AccessParts, AccessRecord } from './access-log.ts';
 import type { Draining } from './draining.ts';
 import { type Asked, toRegistryError } from './errors.ts';
 import { reply, replyError } from './reply.ts';
@@ -14,15 +13,13 @@ import { type BlobParts, sendBlob } from './send-blob.ts';
 import { sendManifest } from './send-manifest.ts';
 
 /** What the registry API is made of. */
-export interface PullParts extends BlobParts {
+export interface PullParts extends BlobParts, AccessParts {
   readonly routes: Routes;
   readonly manifests: ManifestCache;
   readonly sessions: Sessions;
   readonly draining: Draining;
   /** Who a request comes from. */
   readonly clientOf: (request: IncomingMessage) => string;
-  readonly log: Log;
-  readonly metrics: Metrics;
 }
 
 /** One request to the registry API, on its way through. */
@@ -40,7 +37,7 @@ export async function answerPull(parts: PullParts, request: IncomingMessage, res
   const left = new AbortController();
   response.once('close', () => {
     left.abort(new ClientGoneError('the client is gone'));
-    record.finish(response.statusCode, response.writableFinished, parts.log, parts.metrics);
+    record.finish(response.statusCode, response.writableFinished, parts);
   });
   const visit = { request, response, record, signal: left.signal };
   try {

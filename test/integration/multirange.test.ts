@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { digestOf } from '../../src/oci/digest.ts';
 import { fetchRaw } from '../support/client.ts';
 import { FakeClock } from '../support/clock.ts';
 import { ignoreRange, resetAfter, stallAfter } from '../support/faults.ts';
@@ -154,6 +155,30 @@ test('a blob that cannot be had is an error before any header', async (t) => {
   await fetchRaw(manifestUrl);
   await upstream.close();
   assert.equal((await fetchRaw(layerUrl, { headers: { range: 'bytes=0-9,20-29' } })).status, 503);
+});
+
+test('ranges of what is held are one line of the log in a minute, with how many there were', async (t) => {
+  const clock = new FakeClock();
+  const { manifestUrl, layerUrl, blobUrl, image, mirror } = await setScene(t, { mirror: { clock } });
+  await fetchRaw(manifestUrl);
+  await fetchRaw(layerUrl);
+  await fetchRaw(blobUrl(digestOf(image.config)));
+  const before = mirror.log.length;
+  const read = (url: string) => fetchRaw(url, { headers: { range: 'bytes=0-9' } });
+  for (let reads = 0; reads < 5; reads++) await read(layerUrl);
+  await read(blobUrl(digestOf(image.config)));
+  clock.advance(60_000);
+  await read(layerUrl);
+  const lines = mirror.log.slice(before).filter(({ message }) => message === 'request');
+  assert.deepEqual(
+    lines.filter(({ level }) => level === 'info').map(({ fields }) => [fields['digest'], fields['reads']]),
+    [
+      [digestOf(image.layers[0] ?? Buffer.alloc(0)), 1],
+      [digestOf(image.config), 1],
+      [digestOf(image.layers[0] ?? Buffer.alloc(0)), 5],
+    ],
+  );
+  assert.equal(lines.filter(({ level }) => level === 'debug').length, 4);
 });
 
 test('a blob is read in ranges long after its pull, without the upstream', async (t) => {
