@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { BufferBudget } from '../../src/async/buffers.ts';
-import type { BlobReader } from '../../src/cache/reader.ts';
-import type { Interval } from '../../src/http/range.ts';
-import { Multipart } from '../../src/server/multipart.ts';
-import { readParts } from '../support/multipart.ts';
+import { BufferBudget } from '../../../src/async/buffers.ts';
+import type { BlobReader } from '../../../src/cache/reader.ts';
+import type { Interval } from '../../../src/http/range.ts';
+import { Multipart } from '../../../src/server/multipart.ts';
+import { readParts } from '../../support/multipart.ts';
 
 const blob = randomBytes(300_000);
 const { signal } = new AbortController();
