@@ -17,9 +17,9 @@ import { IntegrityError } from './oci/errors.ts';
 import { RangeReads } from './pulls/range-reads.ts';
 import { Sessions } from './pulls/sessions.ts';
 import { answerMetrics, answerUnknown } from './server/admin.ts';
+import { Admission } from './server/admission.ts';
 import { App, type Bound } from './server/app.ts';
 import { clientAddresses } from './server/client-address.ts';
-import { Draining } from './server/draining.ts';
 import { answerLive, answerReady } from './server/probes.ts';
 import { answerPull, type PullParts } from './server/pull.ts';
 import { DiskStorage } from './storage/disk.ts';
@@ -46,7 +46,7 @@ export class Mirror {
   readonly #catalog: Catalog;
   readonly #metrics = new Metrics();
   readonly #budget = new BufferBudget(bufferBytes);
-  readonly #draining = new Draining();
+  readonly #admission: Admission;
   readonly #routes: Routes;
   readonly #evictor: Evictor;
   readonly #flights: Flights;
@@ -60,6 +60,7 @@ export class Mirror {
     this.#surroundings = surroundings;
     this.#storage = storage;
     this.#catalog = catalog;
+    this.#admission = new Admission(this.#budget, settings.clients.maxStreams);
     this.#routes = new Routes(settings, clock);
     this.#sessions = new Sessions(clock);
     this.#flights = new Flights({
@@ -100,7 +101,7 @@ export class Mirror {
       fixed: {
         '/livez': answerLive,
         '/readyz': (request, response) =>
-          answerReady({ storage: this.#storage, draining: this.#draining }, request, response),
+          answerReady({ storage: this.#storage, admission: this.#admission }, request, response),
       },
       otherwise: (request, response) => answerPull(parts, request, response),
     });
@@ -120,7 +121,7 @@ export class Mirror {
    */
   async drain(): Promise<void> {
     const { clock } = this.#surroundings;
-    this.#draining.begin();
+    this.#admission.close();
     const until = clock.now() + this.#settings.drainTimeout;
     const { signal } = new AbortController();
     while (clock.now() < until && (this.#sessions.active || this.#budget.streams > 0))
@@ -155,7 +156,7 @@ export class Mirror {
       routes: this.#routes,
       sessions: this.#sessions,
       rangeReads: new RangeReads(clock),
-      draining: this.#draining,
+      admission: this.#admission,
       clientOf: clientAddresses(this.#settings.clients.trustProxy),
       budget: this.#budget,
       manifests: new ManifestCache(this.#catalog, clock, this.#metrics),

@@ -61,6 +61,7 @@ export const configSchema = z.strictObject({
     .describe('Merged over the defaults by name; null removes one'),
   clients: z
     .strictObject({
+      maxStreams: z.int().min(1).exactOptional().describe('With so many blobs on their way to clients, no pull begins'),
       trustProxy: z.array(network).exactOptional().describe('Proxies whose X-Forwarded-For is believed'),
     })
     .exactOptional()

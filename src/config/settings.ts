@@ -28,7 +28,7 @@ export interface Settings {
   readonly cache: { readonly maxSize: number; readonly idleFlight: number };
   readonly defaultUpstream: string;
   readonly upstreams: readonly UpstreamSettings[];
-  readonly clients: { readonly trustProxy: readonly Network[] };
+  readonly clients: { readonly maxStreams: number; readonly trustProxy: readonly Network[] };
   readonly drainTimeout: number;
   readonly log: { readonly level: string; readonly format: 'json' | 'pretty' | undefined };
 }
@@ -72,7 +72,7 @@ export function completeSettings(file: ConfigFile): Settings {
     cache: { maxSize: 100 * 2 ** 30, idleFlight: 10 * minutes, ...file.cache },
     defaultUpstream: file.defaultUpstream ?? 'docker.io',
     upstreams: mergeUpstreams(file.upstreams ?? {}),
-    clients: { trustProxy: [], ...file.clients },
+    clients: { maxStreams: 2000, trustProxy: [], ...file.clients },
     drainTimeout: file.drainTimeout ?? minutes,
     log: { level: 'info', format: undefined, ...file.log },
   };

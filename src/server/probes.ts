@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { StorageDriver } from '../storage/driver.ts';
-import type { Draining } from './draining.ts';
+import type { Admission } from './admission.ts';
 import { reply } from './reply.ts';
 
 const text = { 'content-type': 'text/plain; charset=utf-8' };
@@ -13,11 +13,11 @@ export function answerLive(request: IncomingMessage, response: ServerResponse): 
 
 /** `/readyz`: pulls can be served. Never depends on upstreams: what is held is served without them. */
 export async function answerReady(
-  { storage, draining }: { storage: StorageDriver; draining: Draining },
+  { storage, admission }: { storage: StorageDriver; admission: Admission },
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const trouble = draining.active ? 'shutting down' : await storageTrouble(storage);
+  const trouble = admission.draining ? 'shutting down' : await storageTrouble(storage);
   if (trouble === undefined) reply(request, response, 200, text, Buffer.from('ok\n'));
   else reply(request, response, 503, text, Buffer.from(`${trouble}\n`));
 }

@@ -6,7 +6,7 @@ import { type PullPath, parsePullPath } from '../oci/pull-path.ts';
 import type { Sessions } from '../pulls/sessions.ts';
 import type { Route, Routes } from '../upstream/routes.ts';
 import { type AccessParts, AccessRecord } from './access-log.ts';
-import type { Draining } from './draining.ts';
+import type { Admission } from './admission.ts';
 import { type Asked, toRegistryError } from './errors.ts';
 import { reply, replyError } from './reply.ts';
 import { type BlobParts, sendBlob } from './send-blob.ts';
@@ -17,7 +17,7 @@ export interface PullParts extends BlobParts, AccessParts {
   readonly routes: Routes;
   readonly manifests: ManifestCache;
   readonly sessions: Sessions;
-  readonly draining: Draining;
+  readonly admission: Admission;
   /** Who a request comes from. */
   readonly clientOf: (request: IncomingMessage) => string;
 }
@@ -59,7 +59,7 @@ async function answer(parts: PullParts, visit: Visit): Promise<void> {
   if (path === undefined) throw new RegistryError('NAME_UNKNOWN', { detail: 'the registry API begins with /v2/' });
   if (path === 'ping') {
     record.route = 'ping';
-    parts.draining.refuse();
+    parts.admission.check();
     return reply(request, visit.response, 200, { 'content-type': 'application/json' }, Buffer.from('{}'));
   }
   record.route = path.resource.kind;
@@ -91,7 +91,7 @@ async function answerManifest(
   const byTag = 'tag' in reference;
   record.image = byTag ? `${image}:${reference.tag}` : `${image}@${reference.digest}`;
   const promised = !byTag && parts.sessions.isPromised(record.client, image, reference.digest);
-  if (!promised) parts.draining.refuse();
+  if (!promised) parts.admission.check();
   const manifest = await parts.manifests.resolve(route, reference, signal);
   record.digest = manifest.digest;
   parts.sessions.promise(record.client, image, manifest.contents);
@@ -109,7 +109,7 @@ async function answerBlob(
   record.image = image;
   record.digest = digest;
   const promised = parts.sessions.isPromised(record.client, image, digest);
-  if (!promised) parts.draining.refuse();
+  if (!promised) parts.admission.check();
   await sendBlob(parts, { ...visit, route, digest, turn: { share: { bytes: 0 }, layer: 0 } });
 }
 
