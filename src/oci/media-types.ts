@@ -13,16 +13,19 @@ export const schema1 = 'application/vnd.docker.distribution.manifest.v1+prettyjw
  */
 export const acceptManifests = `${ociIndex}, ${dockerList}, ${ociManifest}, ${dockerManifest}, */*;q=0.1`;
 
-const generic = new Set(['', 'text/plain', 'application/json', 'application/octet-stream', 'binary/octet-stream']);
+/** RFC 6838 §4.2. */
+const grammar = /^[a-z0-9][a-z0-9!#$&^_.+-]*\/[a-z0-9][a-z0-9!#$&^_.+-]*$/;
+const generic = new Set(['text/plain', 'application/json', 'application/octet-stream', 'binary/octet-stream']);
 
 /** A media type without parameters, in lower case. */
 export function essence(contentType: string | undefined): string {
   return (contentType ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
 }
 
-/** Whether a `Content-Type` says nothing about which kind of manifest this is. */
+/** Whether a `Content-Type` says nothing about which kind of manifest this is: what is no media type does not either. */
 export function isGeneric(contentType: string | undefined): boolean {
-  return generic.has(essence(contentType));
+  const type = essence(contentType);
+  return generic.has(type) || !grammar.test(type);
 }
 
 /** Whether this is a schema 1 manifest, signed or not. */
