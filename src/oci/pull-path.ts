@@ -24,7 +24,8 @@ export interface PullPath {
 
 const nameGrammar = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/;
 const tagGrammar = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
-const layout = /^(?:\/([a-zA-Z0-9.-]+))?\/v2(?:\/(.*))?$/;
+// Without an upstream in front where that is possible: a repository may be called `v2`.
+const layout = /^(?:\/([a-zA-Z0-9._-]+))??\/v2(?:\/(.*))?$/;
 const maxName = 255;
 
 /**
