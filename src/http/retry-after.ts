@@ -13,7 +13,13 @@ export function parseRetryAfter(header: string | undefined, wall: number): numbe
 }
 
 function delayOf(text: string, wall: number): number {
-  if (!/^\d+(\.\d+)?$/.test(text)) return Date.parse(text) - wall;
+  if (!/^\d+(\.\d+)?$/.test(text)) return dateOf(text) - wall;
   const seconds = Number(text);
   return seconds >= unixTimeFrom ? seconds * 1000 - wall : seconds * 1000;
+}
+
+/** All three forms of an HTTP date begin with the day, and are in GMT, though the oldest does not say so: RFC 9110 §5.6.7. */
+function dateOf(text: string): number {
+  if (!/^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,? /i.test(text)) return Number.NaN;
+  return Date.parse(/gmt$/i.test(text) ? text : `${text} GMT`);
 }
