@@ -5,8 +5,10 @@ export class Deadline {
   readonly #clock: Clock;
   readonly #controller = new AbortController();
   readonly #expired: () => Error;
-  #cancel: Cancel | undefined;
   #due = Number.POSITIVE_INFINITY;
+  /** When the timer that runs will fire. */
+  #wakesAt = Number.POSITIVE_INFINITY;
+  #cancel: Cancel = () => {};
   /** Aborts when the deadline passes, and with `outer`. */
   readonly signal: AbortSignal;
 
@@ -20,8 +22,11 @@ export class Deadline {
   /** From now on there are `ms` milliseconds (> 0). */
   set(ms: number): void {
     this.#due = this.#clock.now() + ms;
-    // A timer that is running is left alone: when it fires, it waits for the rest.
-    this.#cancel ??= this.#clock.after(ms, () => this.#check());
+    // A timer that fires before is left alone: it will wait for the rest.
+    if (this.#wakesAt <= this.#due) return;
+    this.#cancel();
+    this.#wakesAt = this.#due;
+    this.#cancel = this.#clock.after(ms, () => this.#check());
   }
 
   /** No deadline until `set` is called again. */
@@ -32,12 +37,12 @@ export class Deadline {
   /** No deadline any more, and no timer. */
   clear(): void {
     this.pause();
-    this.#cancel?.();
-    this.#cancel = undefined;
+    this.#cancel();
+    this.#wakesAt = Number.POSITIVE_INFINITY;
   }
 
   #check(): void {
-    this.#cancel = undefined;
+    this.#wakesAt = Number.POSITIVE_INFINITY;
     const left = this.#due - this.#clock.now();
     if (left === Number.POSITIVE_INFINITY) return;
     if (left > 0) this.set(left);
