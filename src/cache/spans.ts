@@ -71,7 +71,7 @@ export class IntervalSet {
     const runs: Interval[] = [];
     for (let at = this.#firstEndingAtOrAfter(start + 1); at < this.#intervals.length; at++) {
       const run = this.#intervals[at];
-      if (run === undefined || run.start >= end) break;
+      if (run === undefined || start >= end || run.start >= end) break;
       runs.push({ start: Math.max(start, run.start), end: Math.min(end, run.end) });
     }
     return runs;

@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Claims } from '../../../src/cache/claims.ts';
+import { type ArrivingBlob, InflightReader } from '../../../src/cache/reader.ts';
+import { IntervalSet } from '../../../src/cache/spans.ts';
+import { compareWants, spanOf, urgency, type Want, wantOf } from '../../../src/cache/wants.ts';
+
+const unit = 64 * 1024;
+const most = 12 * unit;
+const share = { bytes: 0 };
+
+const offset = fc.oneof(
+  fc.nat(most),
+  fc.nat(12).map((units) => units * unit),
+);
+const interval = fc.tuple(offset, offset).map(([a, b]) => ({ start: Math.min(a, b), end: Math.max(a, b) + 1 }));
+
+function blobOf(size: number | undefined, held: IntervalSet): ArrivingBlob {
+  return {
+    size,
+    held,
+    verified: false,
+    failure: undefined,
+    wanted: () => {},
+    readAt: ({ length }) => Promise.resolve(length),
+    leave: () => Promise.resolve(),
+  };
+}
+
+interface Scene {
+  readonly size: number | undefined;
+  readonly claims: Claims;
+  readonly reader: InflightReader;
+  /** What the reader lacks, and nobody fetches. */
+  readonly lacking: IntervalSet;
+}
+
+const scene: fc.Arbitrary<Scene> = fc
+  .record({
+    size: fc.option(fc.integer({ min: 1, max: most }), { nil: undefined }),
+    taken: fc.array(interval, { maxLength: 4 }),
+    claimed: fc.array(interval, { maxLength: 2 }),
+    wanted: fc.array(interval, { minLength: 1, maxLength: 4 }),
+    whole: fc.boolean(),
+  })
+  .map(({ size, taken, claimed, wanted, whole }) => {
+    const last = size ?? Number.POSITIVE_INFINITY;
+    const held = new IntervalSet();
+    for (const { start, end } of taken) held.add({ start, end: Math.min(end, last) });
+    const claims = new Claims(held);
+    const [{ start } = { start: 0 }] = wanted;
+    const intervals = whole ? [{ start, end: Number.POSITIVE_INFINITY }] : wanted;
+    const lacking = new IntervalSet();
+    for (const each of intervals) lacking.add({ start: Math.max(start, each.start), end: Math.min(each.end, last) });
+    for (const each of claimed) {
+      claims.claim(each);
+      lacking.remove(each);
+    }
+    for (const each of held.intervals) lacking.remove(each);
+    const reader = new InflightReader(blobOf(size, held), { intervals, whole, share, layer: 3 });
+    return { size, claims, reader, lacking };
+  });
+
+/** Without the reader's waiting, which is a promise that is never settled here. */
+function waiting(reader: InflightReader): InflightReader {
+  void reader.arrival(reader.position, new AbortController().signal);
+  return reader;
+}
+
+test('a want is of bytes that nobody has or fetches, and holds the first that the reader lacks', () => {
+  fc.assert(
+    fc.property(scene, ({ size, claims, reader, lacking }) => {
+      const [first] = lacking.intervals;
+      const want = wantOf(reader, claims, size);
+      assert.equal(want === undefined, first === undefined);
+      if (want === undefined || first === undefined) return;
+      assert.ok(want.start <= first.start && first.start < want.end);
+      assert.ok(want.end <= (size ?? Number.POSITIVE_INFINITY));
+      assert.deepEqual(claims.gap(want), { start: want.start, end: want.end });
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+test('a want is what the reader lacks, rounded to 64 KiB, and no more than 128 KiB between ranges', () => {
+  fc.assert(
+    fc.property(scene, ({ size, claims, reader, lacking }) => {
+      const want = wantOf(reader, claims, size);
+      if (want === undefined) return;
+      const useless = new IntervalSet();
+      useless.add(want);
+      for (const each of lacking.intervals) useless.remove(each);
+      for (const { start, end } of useless.intervals) assert.ok(end - start <= 4 * unit, `${start} to ${end}`);
+      const [first] = useless.intervals;
+      if (first?.start === want.start) assert.ok(first.end - first.start < unit);
+      const last = useless.intervals.at(-1);
+      if (last?.end === want.end) assert.ok(last.end - last.start < unit);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('who waits with nothing sent is more urgent than who waits, and that more than who reads', async () => {
+  const held = new IntervalSet();
+  held.add({ start: 0, end: 10 });
+  const claims = new Claims(held);
+  const demand = { whole: true, share, layer: 0 };
+  const from = (start: number) => [{ start, end: Number.POSITIVE_INFINITY }];
+  const urgencyOf = (reader: InflightReader) => wantOf(reader, claims, 100)?.urgency;
+  const fresh = waiting(new InflightReader(blobOf(100, held), { ...demand, intervals: from(10) }));
+  const reading = new InflightReader(blobOf(100, held), { ...demand, intervals: from(0) });
+  assert.deepEqual([urgencyOf(fresh), urgencyOf(reading)], [urgency.first, urgency.ahead]);
+  await reading.read(Buffer.alloc(10), 0);
+  assert.equal(urgencyOf(waiting(reading)), urgency.waiting);
+});
+
+test('a reader whose next byte is being fetched is not waiting for what lies behind', () => {
+  const claims = new Claims(new IntervalSet());
+  claims.claim({ start: 0, end: unit });
+  const demand = { intervals: [{ start: 0, end: Number.POSITIVE_INFINITY }], whole: true, share, layer: 0 };
+  const reader = waiting(new InflightReader(blobOf(most, new IntervalSet()), demand));
+  const want = wantOf(reader, claims, most);
+  assert.deepEqual([want?.urgency, want?.start], [urgency.ahead, unit]);
+});
+
+test('a span is a beginning of what is wanted: about as long as asked, and its end a multiple of 64 KiB', () => {
+  const end = fc.oneof(offset, fc.constant(Number.POSITIVE_INFINITY));
+  fc.assert(
+    fc.property(offset, end, fc.integer({ min: 1, max: most }), (start, last, length) => {
+      fc.pre(start < last);
+      const want: Want = { urgency: 1, start, end: last, share, layer: 0 };
+      const span = spanOf(want, length);
+      assert.ok(span.start === start && span.end > start && span.end <= last);
+      assert.ok(span.end === last || span.end % unit === 0);
+      assert.ok(span.end === last || span.end - start >= length);
+      assert.ok(span.end - start < length + unit);
+    }),
+  );
+});
+
+test('of two wants of a blob the more urgent comes first, then the one nearer to the beginning', () => {
+  const want = fc.record({ urgency: fc.integer({ min: 1, max: 5 }), start: fc.nat(5) });
+  fc.assert(
+    fc.property(fc.array(want), (all) => {
+      const wants = all.map((each) => ({ ...each, end: most, share, layer: 0 }));
+      const sorted = wants.toSorted(compareWants).map((each) => each.urgency * 10 + each.start);
+      assert.deepEqual(
+        sorted,
+        sorted.toSorted((a, b) => a - b),
+      );
+    }),
+  );
+});
