@@ -21,8 +21,9 @@ export class WriteBehind {
     this.#write = write;
   }
 
-  /** Takes one more buffer; resolves when the next may come. @throws what a write threw. */
+  /** Takes one more buffer; resolves when the next may come. @throws what a write threw: after that, nothing is written. */
   async push(buffer: Buffer): Promise<void> {
+    this.#check();
     this.#waiting.push(buffer);
     this.#bytes += buffer.length;
     this.#running ??= this.#run();
