@@ -9,7 +9,7 @@ import type { IntervalSet } from './spans.ts';
  */
 export class Journal {
   readonly #partials: PartialCatalog;
-  readonly #ingest: Ingest;
+  readonly #ingest: Pick<Ingest, 'checksum'>;
   readonly #held: IntervalSet;
   /** By the index of the chunk: what it holds, where that is known. */
   readonly #known = new Map<number, readonly Piece[]>();
@@ -17,7 +17,7 @@ export class Journal {
   #unrecorded = 0;
   #last: Promise<void> = Promise.resolve();
 
-  constructor(partials: PartialCatalog, ingest: Ingest, held: IntervalSet) {
+  constructor(partials: PartialCatalog, ingest: Pick<Ingest, 'checksum'>, held: IntervalSet) {
     this.#partials = partials;
     this.#ingest = ingest;
     this.#held = held;
@@ -63,15 +63,27 @@ export class Journal {
 
   async #record(partial: PartialRecord): Promise<void> {
     const chunks = [...this.#dirty];
+    const unrecorded = this.#unrecorded;
     this.#dirty.clear();
     this.#unrecorded = 0;
+    try {
+      const pieces = await this.#piecesOf(chunks);
+      this.#partials.put(partial);
+      this.#partials.record(partial.name, chunks, pieces);
+    } catch (error) {
+      for (const index of chunks) this.#dirty.add(index);
+      this.#unrecorded += unrecorded;
+      throw error;
+    }
+  }
+
+  /** All that these chunks hold now. What is computed is right for that; chunks that grow meanwhile are dirty again. */
+  async #piecesOf(chunks: readonly number[]): Promise<readonly Piece[]> {
     const unknownChunks = new Set(chunks.filter((index) => !this.#isKnown(index)));
     const unknown = [...unknownChunks].flatMap((index) => this.#held.within(chunkAt(index)));
     const computed = unknown.length > 0 ? await this.#ingest.checksum(unknown) : [];
-    // What was computed is right for what was held then; chunks that have grown since are dirty again.
     const known = chunks.filter((index) => !unknownChunks.has(index)).flatMap((index) => this.#known.get(index) ?? []);
-    this.#partials.put(partial);
-    this.#partials.record(partial.name, chunks, [...known, ...computed]);
+    return [...known, ...computed];
   }
 
   /** Whether the checksums of all that this chunk holds now are known. */
