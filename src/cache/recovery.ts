@@ -16,11 +16,11 @@ export interface RecoveryEvents {
 
 /** Checks recorded pieces against their checksums before anybody gets them: what is waited for first, then in order. */
 export class Recovery {
-  readonly #ingest: Ingest;
+  readonly #ingest: Pick<Ingest, 'checksum'>;
   readonly #events: RecoveryEvents;
   #pieces: Piece[];
 
-  constructor(ingest: Ingest, pieces: readonly Piece[], events: RecoveryEvents) {
+  constructor(ingest: Pick<Ingest, 'checksum'>, pieces: readonly Piece[], events: RecoveryEvents) {
     this.#ingest = ingest;
     this.#pieces = [...pieces];
     this.#events = events;
