@@ -23,7 +23,7 @@ export class Journal {
     this.#held = held;
   }
 
-  /** Bytes held that the catalog does not know of. */
+  /** Bytes that have come since the last checkpoint. */
   get unrecorded(): number {
     return this.#unrecorded;
   }
@@ -49,9 +49,9 @@ export class Journal {
     }
   }
 
-  /** Records all that is held now. One checkpoint at a time. @throws StorageError */
+  /** Resolves when all that is held now is recorded. One checkpoint at a time. @throws StorageError */
   checkpoint(partial: PartialRecord): Promise<void> {
-    this.#last = this.#last.catch(() => {}).then(() => this.#record(partial));
+    if (this.#dirty.size > 0) this.#last = this.#last.catch(() => {}).then(() => this.#record(partial));
     return this.#last;
   }
 
@@ -63,7 +63,6 @@ export class Journal {
 
   async #record(partial: PartialRecord): Promise<void> {
     const chunks = [...this.#dirty];
-    const unrecorded = this.#unrecorded;
     this.#dirty.clear();
     this.#unrecorded = 0;
     try {
@@ -72,7 +71,6 @@ export class Journal {
       this.#partials.record(partial.name, chunks, pieces);
     } catch (error) {
       for (const index of chunks) this.#dirty.add(index);
-      this.#unrecorded += unrecorded;
       throw error;
     }
   }

@@ -90,7 +90,7 @@ export class Keeping {
   /** Losing a record loses nothing but time, so a failure is left to the next one. */
   async #checkpoint(): Promise<void> {
     const { name, upstream, digest, blob } = this.#content;
-    if (blob.size === undefined || this.#journal.unrecorded === 0) return;
+    if (blob.size === undefined) return;
     const partial = { name, upstream, digest, size: blob.size, usedAt: this.#clock.wall() };
     await this.#journal.checkpoint(partial).catch(() => {});
   }
