@@ -26,6 +26,8 @@ export interface Manifest {
   readonly manifests: readonly Descriptor[];
   /** Blobs that this manifest names: the config first, then the layers in order, duplicates kept. */
   readonly blobs: readonly Descriptor[];
+  /** The last of `blobs`: what a node unpacks, in this order. */
+  readonly layers: readonly Descriptor[];
 }
 
 type Json = { readonly [key: string]: unknown };
@@ -40,12 +42,12 @@ export function parseManifest(bytes: Uint8Array, contentType: string | undefined
   const json = parseObject(bytes);
   const mediaType = mediaTypeOf(json, contentType);
   if (mediaType === ociIndex || mediaType === dockerList) {
-    return { mediaType, manifests: readDescriptors(json['manifests'] ?? []), blobs: [] };
+    return { mediaType, manifests: readDescriptors(json['manifests'] ?? []), blobs: [], layers: [] };
   }
-  const config = json['config'] === undefined ? [] : [json['config']];
+  const config = readDescriptors(json['config'] === undefined ? [] : [json['config']]);
   // Schema 1 has no descriptors; OCI artifact manifests (withdrawn, but found in registries) keep theirs in `blobs`.
-  const layers = json['schemaVersion'] === 1 ? [] : (json['layers'] ?? json['blobs'] ?? []);
-  return { mediaType, manifests: [], blobs: [...readDescriptors(config), ...readDescriptors(layers)] };
+  const layers = readDescriptors(json['schemaVersion'] === 1 ? [] : (json['layers'] ?? json['blobs'] ?? []));
+  return { mediaType, manifests: [], blobs: [...config, ...layers], layers };
 }
 
 function parseObject(bytes: Uint8Array): Json {
