@@ -29,11 +29,12 @@ test('what a manifest names is found, config first, then layers in order, duplic
     fc.property(descriptor, fc.array(descriptor), fc.dictionary(fc.string(), fc.jsonValue()), (config, some, extra) => {
       const layers = [...some, ...some];
       const known = { schemaVersion: 2, mediaType: ociManifest, config, layers };
-      const { mediaType, blobs, manifests } = parse({ ...extra, ...known });
-      assert.deepEqual(
-        { mediaType, blobs, manifests },
-        { mediaType: ociManifest, blobs: [config, ...layers], manifests: [] },
-      );
+      assert.deepEqual(parse({ ...extra, ...known }), {
+        mediaType: ociManifest,
+        manifests: [],
+        blobs: [config, ...layers],
+        layers,
+      });
     }),
   );
 });
@@ -41,7 +42,12 @@ test('what a manifest names is found, config first, then layers in order, duplic
 test('what an index names is found, in order', () => {
   fc.assert(
     fc.property(fc.array(descriptor), fc.constantFrom(ociIndex, dockerList), (manifests, mediaType) => {
-      assert.deepEqual(parse({ schemaVersion: 2, mediaType, manifests }), { mediaType, manifests, blobs: [] });
+      assert.deepEqual(parse({ schemaVersion: 2, mediaType, manifests }), {
+        mediaType,
+        manifests,
+        blobs: [],
+        layers: [],
+      });
     }),
   );
 });
