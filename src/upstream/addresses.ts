@@ -9,12 +9,18 @@ const privateSubnets = [
   ['169.254.0.0', 16, 'ipv4'],
   ['172.16.0.0', 12, 'ipv4'],
   ['192.0.0.0', 24, 'ipv4'],
+  ['192.0.2.0', 24, 'ipv4'],
   ['192.168.0.0', 16, 'ipv4'],
   ['198.18.0.0', 15, 'ipv4'],
+  ['198.51.100.0', 24, 'ipv4'],
+  ['203.0.113.0', 24, 'ipv4'],
   ['224.0.0.0', 3, 'ipv4'],
   ['::', 127, 'ipv6'],
-  ['64:ff9b::', 96, 'ipv6'],
   ['64:ff9b:1::', 48, 'ipv6'],
+  ['100::', 64, 'ipv6'],
+  ['2001::', 23, 'ipv6'],
+  ['2001:db8::', 32, 'ipv6'],
+  ['2002::', 16, 'ipv6'],
   ['fc00::', 7, 'ipv6'],
   ['fe80::', 10, 'ipv6'],
   ['fec0::', 10, 'ipv6'],
@@ -31,7 +37,11 @@ export class AddressGuard {
   readonly #private = new BlockList();
 
   constructor() {
-    for (const [net, prefix, family] of privateSubnets) this.#private.addSubnet(net, prefix, family);
+    for (const [net, prefix, family] of privateSubnets) {
+      this.#private.addSubnet(net, prefix, family);
+      // Where there is only IPv6, a translator makes IPv4 addresses of these (RFC 6052); the public ones are welcome.
+      if (family === 'ipv4') this.#private.addSubnet(`64:ff9b::${net}`, 96 + prefix, 'ipv6');
+    }
   }
 
   /** Whether this IP address is private, loopback, link-local, multicast or reserved (RFC 6890). */
