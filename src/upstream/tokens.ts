@@ -108,14 +108,18 @@ export class Tokens {
  * another of the same registrable domain (`auth.docker.io` for `registry-1.docker.io`). Never over plain http that the
  * challenger does not use itself.
  */
-function mayKnowLogin({ realm, challenger, trusted }: TokenRequest): boolean {
+export function mayKnowLogin({ realm, challenger, trusted }: TokenRequest): boolean {
   if (!trusted || (realm.protocol !== 'https:' && challenger.protocol === 'https:')) return false;
   if (realm.hostname === challenger.hostname) return true;
   const domain = getDomain(challenger.hostname, { allowPrivateDomains: true });
   return domain !== null && getDomain(realm.hostname, { allowPrivateDomains: true }) === domain;
 }
 
-function parseToken(bytes: Buffer): { token: string | undefined; expiresIn: number } {
+/**
+ * Reads a token service's answer: `token`, else `access_token`, and its life in seconds, 0 where it does not say. A token
+ * that could not be a header is none. Never throws.
+ */
+export function parseToken(bytes: Buffer): { token: string | undefined; expiresIn: number } {
   const none = { token: undefined, expiresIn: 0 };
   try {
     const json: unknown = JSON.parse(bytes.toString('utf8'));
