@@ -76,7 +76,7 @@ export class Mirror {
       storage,
       metrics: this.#metrics,
       limit: settings.cache.maxSize,
-      isArriving: (name) => this.#flights.isArriving(name),
+      flights: this.#flights,
     });
   }
 

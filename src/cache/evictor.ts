@@ -1,16 +1,17 @@
 import type { Catalog, Evictable } from '../catalog/catalog.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { StorageDriver } from '../storage/driver.ts';
+import type { Flights } from './flights.ts';
 
 /** What the evictor works on. */
 export interface EvictorParts {
   readonly catalog: Catalog;
-  readonly storage: StorageDriver;
+  readonly storage: Pick<StorageDriver, 'remove' | 'removeIngest'>;
   readonly metrics: Metrics;
   /** Bytes that may be kept. */
   readonly limit: number;
-  /** Whether somebody is just now writing to this unfinished content. */
-  readonly isArriving: (name: string) => boolean;
+  /** What is arriving just now: it stays. */
+  readonly flights: Pick<Flights, 'size' | 'isArriving'>;
 }
 
 const batch = 64;
@@ -35,11 +36,11 @@ export class Evictor {
   }
 
   async #run(): Promise<void> {
-    const { catalog, limit, metrics } = this.#parts;
+    const { catalog, flights, limit, metrics } = this.#parts;
     catalog.flush();
     let bytes = catalog.usage.bytes();
     while (bytes > limit) {
-      const victims = catalog.usage.oldest(batch).filter((victim) => !this.#isArriving(victim));
+      const victims = catalog.usage.oldest(batch + flights.size).filter((victim) => !this.#isArriving(victim));
       if (victims.length === 0) break;
       for (const victim of victims) {
         if (bytes <= limit) break;
@@ -64,6 +65,6 @@ export class Evictor {
   }
 
   #isArriving(victim: Evictable): boolean {
-    return victim.kind === 'partial' && this.#parts.isArriving(victim.name);
+    return victim.kind === 'partial' && this.#parts.flights.isArriving(victim.name);
   }
 }
