@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseNetwork } from './networks.ts';
+import { type Network, parseNetwork } from './networks.ts';
 import { parseDuration, parseSize } from './units.ts';
 
 const duration = written(parseDuration, 'a duration', ['250ms', '3s', '5m', '2h', '7d']);
@@ -59,6 +59,26 @@ export const configSchema = z.strictObject({
     .record(z.string(), upstream.nullable())
     .exactOptional()
     .describe('Merged over the defaults by name; null removes one'),
+  watchdog: z
+    .strictObject({
+      timeout: more(duration).exactOptional().describe('After so much silence, nodes are assumed to give up a pull'),
+      drip: more(duration).exactOptional().describe('After so much silence, a client is sent one byte of the reserve'),
+      guard: z
+        .enum(['auto', 'always', 'off'])
+        .exactOptional()
+        .describe('For whom last bytes wait while a node unpacks; auto: where its runtime can time out'),
+      commitRate: more(size).exactOptional().describe('Compressed bytes that a node unpacks per second'),
+      commitRates: z
+        .record(z.string().refine(parseNetwork), more(size), {
+          error: ({ code }) => (code === 'invalid_key' ? 'expected a network like 10.0.0.0/8, fd00::/8' : undefined),
+        })
+        .transform(readRates)
+        .exactOptional()
+        .describe('The same for nodes in these networks; the narrowest counts'),
+      maxHold: duration.exactOptional().describe('How long last bytes wait at most, once all below is delivered'),
+    })
+    .exactOptional()
+    .describe('What is assumed of the nodes, and done for them'),
   clients: z
     .strictObject({
       maxStreams: z.int().min(1).exactOptional().describe('With so many blobs on their way to clients, no pull begins'),
@@ -104,6 +124,25 @@ function parseEndpoint(text: string): string | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol)) return undefined;
   return url.pathname === '/' && url.search === '' && url.hash === '' && url.username === '' ? url.origin : undefined;
+}
+
+/** What nodes in a network unpack. */
+export interface NetworkRate {
+  readonly network: Network;
+  /** Compressed bytes per second, > 0. */
+  readonly commitRate: number;
+}
+
+function readRates(rates: Readonly<Record<string, number>>): NetworkRate[] {
+  return Object.entries(rates).flatMap(([text, commitRate]) => {
+    const network = parseNetwork(text);
+    return network === undefined ? [] : { network, commitRate };
+  });
+}
+
+/** The same, but not zero. */
+function more(quantity: typeof duration) {
+  return quantity.refine((value) => value > 0, 'expected more than zero');
 }
 
 /** Text with a grammar of its own. `examples` are for editors, and for whoever got it wrong. */

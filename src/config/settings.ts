@@ -1,5 +1,5 @@
 import type { Network } from './networks.ts';
-import type { ConfigFile, ListenAddress, UpstreamEntry } from './schema.ts';
+import type { ConfigFile, ListenAddress, NetworkRate, UpstreamEntry } from './schema.ts';
 
 /** One upstream, complete. Durations are milliseconds. */
 export interface UpstreamSettings {
@@ -20,6 +20,18 @@ export interface UpstreamSettings {
   readonly deny: readonly string[];
 }
 
+/** What is assumed of the nodes. Durations are milliseconds. */
+export interface WatchdogSettings {
+  readonly timeout: number;
+  readonly drip: number;
+  readonly guard: 'auto' | 'always' | 'off';
+  /** Compressed bytes per second. */
+  readonly commitRate: number;
+  /** The same by network; the narrowest counts. */
+  readonly commitRates: readonly NetworkRate[] | undefined;
+  readonly maxHold: number;
+}
+
 /** The configuration in force: every key has a value. Durations are milliseconds, sizes bytes. */
 export interface Settings {
   readonly listen: readonly ListenAddress[];
@@ -28,6 +40,7 @@ export interface Settings {
   readonly cache: { readonly maxSize: number; readonly idleFlight: number };
   readonly defaultUpstream: string;
   readonly upstreams: readonly UpstreamSettings[];
+  readonly watchdog: WatchdogSettings;
   readonly clients: { readonly maxStreams: number; readonly trustProxy: readonly Network[] };
   readonly drainTimeout: number;
   readonly log: { readonly level: string; readonly format: 'json' | 'pretty' | undefined };
@@ -48,6 +61,15 @@ const upstreamDefaults = {
   insecure: false,
   deny: [],
 } as const;
+
+const watchdogDefaults: WatchdogSettings = {
+  timeout: 10 * seconds,
+  drip: 2 * seconds,
+  guard: 'auto',
+  commitRate: 60 * 2 ** 20,
+  commitRates: undefined,
+  maxHold: 5 * minutes,
+};
 
 const defaultUpstreams: Readonly<Record<string, UpstreamEntry>> = {
   'docker.io': { endpoints: ['https://registry-1.docker.io'] },
@@ -72,6 +94,7 @@ export function completeSettings(file: ConfigFile): Settings {
     cache: { maxSize: 100 * 2 ** 30, idleFlight: 10 * minutes, ...file.cache },
     defaultUpstream: file.defaultUpstream ?? 'docker.io',
     upstreams: mergeUpstreams(file.upstreams ?? {}),
+    watchdog: { ...watchdogDefaults, ...file.watchdog },
     clients: { maxStreams: 2000, trustProxy: [], ...file.clients },
     drainTimeout: file.drainTimeout ?? minutes,
     log: { level: 'info', format: undefined, ...file.log },
