@@ -15,7 +15,7 @@ export class RepositoryTable {
 
   /** The number of a repository that was seen before. */
   find({ upstream, name }: RepositoryName): number | undefined {
-    const key = `${upstream}/${name}`;
+    const key = `${upstream} ${name}`;
     const known = this.#ids.get(key) ?? this.#find.get(upstream, name)?.id;
     if (known !== undefined) this.#ids.set(key, known);
     return known;

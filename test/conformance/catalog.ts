@@ -1,0 +1,262 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { Catalog, Evictable, PieceRecord, RepositoryName } from '../../src/catalog/catalog.ts';
+import { type Digest, digestOf } from '../../src/oci/digest.ts';
+import type { Descriptor } from '../../src/oci/manifest.ts';
+import { chunkSize } from '../../src/storage/driver.ts';
+
+/** Opens one place: again and again, as a process that is started anew does, but never twice at once. */
+export type OpenCatalog = () => Catalog;
+
+const digestAt = (index: number): Digest => digestOf(Buffer.from(`content ${index}`));
+const [one, two, three] = [digestAt(1), digestAt(2), digestAt(3)];
+const app: RepositoryName = { upstream: 'up.test', name: 'team/app' };
+const elsewhere: readonly RepositoryName[] = [
+  { upstream: 'up.test', name: 'team/other' },
+  { upstream: 'other.test', name: 'team/app' },
+  { upstream: 'up.test/team', name: 'app' },
+];
+
+const descriptor = (digest: Digest, size: number): Descriptor => ({ digest, size, mediaType: 'application/x' });
+const manifestAt = (index: number) => ({
+  digest: digestAt(index),
+  mediaType: 'application/vnd.oci.image.manifest.v1+json',
+  bytes: Buffer.from(`manifest ${index} \0 é`),
+});
+
+/** Keeps something that came a while ago and was used just now; returns what it is when it is to go. */
+function keep(catalog: Catalog, index: number, { bytes, usedAt, partial }: Kept): Evictable {
+  const digest = digestAt(index);
+  if (!partial) {
+    catalog.blobs.add({ digest, size: bytes, usedAt: 0 }, new Uint32Array());
+    catalog.blobs.touch(digest, usedAt);
+    return { kind: 'blob', digest, bytes, usedAt };
+  }
+  const name = `partial ${index}`;
+  for (const at of [0, usedAt]) catalog.partials.put({ name, upstream: 'u', digest, size: 5000, usedAt: at });
+  if (bytes > 0) catalog.partials.record(name, [0], [{ start: 5, end: 5 + bytes, crc: 1 }]);
+  return { kind: 'partial', name, bytes, usedAt };
+}
+
+interface Kept {
+  readonly bytes: number;
+  readonly usedAt: number;
+  readonly partial: boolean;
+}
+
+/** What every `Catalog` does. `place` makes an empty place for each test. */
+export function catalogConformance(name: string, place: () => OpenCatalog): void {
+  const catalogTest = (sentence: string, check: (catalog: Catalog) => void) =>
+    test(`${name}: ${sentence}`, () => {
+      const catalog = place()();
+      try {
+        check(catalog);
+      } finally {
+        catalog.close();
+      }
+    });
+
+  catalogTest('a blob is what was added last, until it is removed', ({ blobs }) => {
+    assert.equal(blobs.find(one), undefined);
+    blobs.add({ digest: one, size: 7, usedAt: 100 }, Uint32Array.of(1));
+    blobs.add({ digest: one, size: Number.MAX_SAFE_INTEGER, usedAt: 200 }, Uint32Array.of(0, 2 ** 32 - 1));
+    assert.deepEqual(blobs.find(one), { digest: one, size: Number.MAX_SAFE_INTEGER, usedAt: 200 });
+    assert.deepEqual(blobs.checksums(one), Uint32Array.of(0, 2 ** 32 - 1));
+    assert.deepEqual(blobs.digests(), [one]);
+    blobs.remove(one);
+    blobs.remove(two);
+    assert.deepEqual([blobs.find(one), blobs.digests(), blobs.checksums(one)], [undefined, [], new Uint32Array()]);
+  });
+
+  catalogTest('a use is seen at once, and a use of what is not there is nothing', (catalog) => {
+    catalog.blobs.add({ digest: one, size: 7, usedAt: 100 }, Uint32Array.of(1));
+    catalog.blobs.touch(one, 300);
+    catalog.blobs.touch(two, 300);
+    assert.equal(catalog.blobs.find(one)?.usedAt, 300);
+    catalog.flush();
+    assert.equal(catalog.blobs.find(one)?.usedAt, 300);
+    assert.equal(catalog.blobs.find(two), undefined);
+  });
+
+  catalogTest('a blob that is removed and comes back has only its new uses', (catalog) => {
+    catalog.blobs.add({ digest: one, size: 7, usedAt: 100 }, Uint32Array.of(1));
+    catalog.blobs.touch(one, 900);
+    catalog.blobs.remove(one);
+    catalog.blobs.add({ digest: one, size: 7, usedAt: 200 }, Uint32Array.of(1));
+    catalog.flush();
+    assert.equal(catalog.blobs.find(one)?.usedAt, 200);
+  });
+
+  catalogTest('unfinished content is found by upstream, digest and size together', ({ partials }) => {
+    const partial = { name: 'a', upstream: 'up.test', digest: one, size: 100, usedAt: 1 };
+    partials.put(partial);
+    partials.put({ ...partial, name: 'b', size: 101 });
+    partials.put({ ...partial, usedAt: 2 });
+    assert.deepEqual(partials.find('up.test', one, 100), { ...partial, usedAt: 2 });
+    assert.equal(partials.find('up.test', one, 101)?.name, 'b');
+    for (const [upstream, digest, size] of [
+      ['other.test', one, 100],
+      ['up.test', two, 100],
+      ['up.test', one, 99],
+    ] as const) {
+      assert.equal(partials.find(upstream, digest, size), undefined);
+    }
+    assert.deepEqual(
+      partials
+        .list()
+        .map((each) => each.name)
+        .toSorted(),
+      ['a', 'b'],
+    );
+    partials.remove('a');
+    partials.remove('a');
+    assert.deepEqual(
+      partials.list().map((each) => each.name),
+      ['b'],
+    );
+  });
+
+  catalogTest('the pieces of a chunk are replaced together, and those of others stay', ({ partials }) => {
+    const piece = (start: number, length = 100): PieceRecord => ({
+      start,
+      end: start + length,
+      crc: (start * 7) % 2 ** 32,
+    });
+    for (const each of ['a', 'b']) {
+      partials.put({ name: each, upstream: each, digest: one, size: 10 * chunkSize, usedAt: 1 });
+      partials.record(each, [0, 1, 2], [piece(2 * chunkSize), piece(0), piece(500), piece(chunkSize, chunkSize)]);
+    }
+    assert.deepEqual(partials.pieces('a'), [piece(0), piece(500), piece(chunkSize, chunkSize), piece(2 * chunkSize)]);
+    partials.record('a', [0, 2, 3], [piece(200), piece(3 * chunkSize)]);
+    assert.deepEqual(partials.pieces('a'), [piece(200), piece(chunkSize, chunkSize), piece(3 * chunkSize)]);
+    assert.equal(partials.pieces('b').length, 4);
+    partials.remove('a');
+    assert.deepEqual([partials.pieces('a'), partials.pieces('b').length], [[], 4]);
+    partials.put({ name: 'a', upstream: 'a', digest: one, size: 10 * chunkSize, usedAt: 1 });
+    assert.deepEqual(partials.pieces('a'), []);
+  });
+
+  test(`${name}: what was used least recently comes first, blobs and unfinished content alike, and all of it is summed`, () => {
+    const kept = fc.record({ bytes: fc.nat(1000), usedAt: fc.nat(1000), partial: fc.boolean() });
+    const uses = fc.uniqueArray(kept, { selector: ({ usedAt }) => usedAt, maxLength: 10 });
+    fc.assert(
+      fc.property(uses, fc.nat(12), (all, limit) => {
+        const catalog = place()();
+        const expected = all.map((each, index) => keep(catalog, index, each));
+        catalog.flush();
+        const sorted = expected.toSorted((a, b) => a.usedAt - b.usedAt);
+        assert.deepEqual(catalog.usage.oldest(limit), sorted.slice(0, limit));
+        assert.equal(
+          catalog.usage.bytes(),
+          all.reduce((sum, { bytes }) => sum + bytes, 0),
+        );
+        catalog.close();
+      }),
+      { numRuns: 15 },
+    );
+  });
+
+  catalogTest('a manifest is kept byte for byte, and as it came first', ({ manifests }) => {
+    const manifest = manifestAt(1);
+    assert.equal(manifests.find(one), undefined);
+    manifests.add(manifest, { manifests: [], blobs: [descriptor(two, 1), descriptor(two, 1)] });
+    manifests.add(manifest, { manifests: [], blobs: [descriptor(two, 1), descriptor(two, 1)] });
+    assert.deepEqual(manifests.find(one), manifest);
+  });
+
+  catalogTest('who has a manifest is known for each repository alone', ({ manifests }) => {
+    manifests.add(manifestAt(1), { manifests: [], blobs: [] });
+    assert.equal(manifests.granted(app, one), false);
+    manifests.grant(app, one, 100);
+    manifests.grant(app, one, 200);
+    assert.equal(manifests.granted(app, one), true);
+    for (const other of elsewhere) assert.equal(manifests.granted(other, one), false);
+    assert.equal(manifests.granted(app, two), false);
+  });
+
+  catalogTest(
+    'a repository may read a blob when a manifest that it has names it, with the size that is said there',
+    ({ manifests }) => {
+      manifests.add(manifestAt(1), { manifests: [descriptor(three, 9)], blobs: [descriptor(two, 7)] });
+      assert.equal(manifests.claim(app, two), undefined);
+      manifests.grant(app, one, 100);
+      assert.deepEqual(manifests.claim(app, two), { size: 7 });
+      // An index names manifests, not blobs; and a manifest is no blob of its own.
+      for (const digest of [one, three]) assert.equal(manifests.claim(app, digest), undefined);
+      for (const other of elsewhere) assert.equal(manifests.claim(other, two), undefined);
+    },
+  );
+
+  catalogTest('manifests that disagree about the size of a blob say nothing about it', ({ manifests }) => {
+    manifests.add(manifestAt(1), { manifests: [], blobs: [descriptor(three, 7)] });
+    manifests.add(manifestAt(2), { manifests: [], blobs: [descriptor(three, 8)] });
+    manifests.grant(app, one, 100);
+    assert.deepEqual(manifests.claim(app, three), { size: 7 });
+    manifests.grant(app, two, 100);
+    assert.deepEqual(manifests.claim(app, three), { size: undefined });
+  });
+
+  catalogTest('nor does one that disagrees with itself', ({ manifests }) => {
+    manifests.add(manifestAt(1), {
+      manifests: [],
+      blobs: [descriptor(two, 7), descriptor(two, 8), descriptor(three, 0)],
+    });
+    manifests.grant(app, one, 100);
+    assert.deepEqual(manifests.claim(app, two), { size: undefined });
+    assert.deepEqual(manifests.claim(app, three), { size: 0 });
+  });
+
+  catalogTest(
+    'a repository may read a blob that the upstream says it has, and a size once said stays',
+    ({ manifests }) => {
+      manifests.grantBlob(app, two, undefined, 100);
+      assert.deepEqual(manifests.claim(app, two), { size: undefined });
+      manifests.grantBlob(app, two, 2 ** 40, 200);
+      manifests.grantBlob(app, two, undefined, 300);
+      assert.deepEqual(manifests.claim(app, two), { size: 2 ** 40 });
+      for (const other of elsewhere) assert.equal(manifests.claim(other, two), undefined);
+      assert.equal(manifests.granted(app, two), false);
+    },
+  );
+
+  catalogTest('a tag is what was put last, absence included, for each repository alone', ({ tags }) => {
+    assert.equal(tags.find(app, 'v1'), undefined);
+    tags.put(app, 'v1', { digest: one, checkedAt: 100 });
+    tags.put(app, 'V1', { digest: two, checkedAt: 100 });
+    assert.deepEqual(tags.find(app, 'v1'), { digest: one, checkedAt: 100 });
+    tags.put(app, 'v1', { digest: undefined, checkedAt: 200 });
+    assert.deepEqual(tags.find(app, 'v1'), { digest: undefined, checkedAt: 200 });
+    assert.deepEqual(tags.find(app, 'V1'), { digest: two, checkedAt: 100 });
+    for (const other of elsewhere) assert.equal(tags.find(other, 'v1'), undefined);
+  });
+
+  test(`${name}: all of it is there when it is opened again, uses that were only remembered too`, () => {
+    const open = place();
+    const first = open();
+    first.blobs.add({ digest: one, size: 7, usedAt: 100 }, Uint32Array.of(5, 6));
+    first.blobs.touch(one, 500);
+    const partial = { name: 'a', upstream: 'up.test', digest: two, size: 100, usedAt: 1 };
+    first.partials.put(partial);
+    first.partials.record('a', [0], [{ start: 3, end: 10, crc: 4 }]);
+    first.manifests.add(manifestAt(1), { manifests: [], blobs: [descriptor(three, 7)] });
+    first.manifests.grant(app, one, 100);
+    first.manifests.grantBlob(app, two, 8, 100);
+    first.tags.put(app, 'v1', { digest: one, checkedAt: 100 });
+    first.close();
+    const second = open();
+    assert.deepEqual(second.blobs.find(one), { digest: one, size: 7, usedAt: 500 });
+    assert.deepEqual(second.blobs.checksums(one), Uint32Array.of(5, 6));
+    assert.deepEqual(second.partials.list(), [partial]);
+    assert.deepEqual(second.partials.pieces('a'), [{ start: 3, end: 10, crc: 4 }]);
+    assert.deepEqual(second.manifests.find(one), manifestAt(1));
+    assert.equal(second.manifests.granted(app, one), true);
+    assert.deepEqual(
+      [second.manifests.claim(app, three), second.manifests.claim(app, two)],
+      [{ size: 7 }, { size: 8 }],
+    );
+    assert.deepEqual(second.tags.find(app, 'v1'), { digest: one, checkedAt: 100 });
+    assert.equal(second.usage.bytes(), 14);
+    second.close();
+  });
+}

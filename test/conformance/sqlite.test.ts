@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import Database from 'better-sqlite3';
+import { CatalogError } from '../../src/catalog/catalog.ts';
+import { SqliteCatalog } from '../../src/catalog/sqlite.ts';
+import { digestOf } from '../../src/oci/digest.ts';
+import { tempDir } from '../support/temp.ts';
+import { catalogConformance } from './catalog.ts';
+
+const newPath = () => join(tempDir(), 'catalog.db');
+
+catalogConformance('sqlite', () => {
+  const path = newPath();
+  return () => new SqliteCatalog(path);
+});
+
+/** Runs SQL on the file behind the catalog's back. */
+function edit<T>(path: string, work: (database: Database.Database) => T): T {
+  const database = new Database(path);
+  try {
+    return work(database);
+  } finally {
+    database.close();
+  }
+}
+
+const versionOf = (path: string) => edit(path, (database) => database.pragma('user_version', { simple: true }));
+
+/** What opening the file says is wrong. */
+function refusal(path: string): string {
+  try {
+    new SqliteCatalog(path).close();
+    return '';
+  } catch (error) {
+    assert.ok(error instanceof CatalogError, String(error));
+    return error.message;
+  }
+}
+
+test('sqlite: an empty file becomes a catalog of the newest version, and stays one', () => {
+  const path = newPath();
+  writeFileSync(path, '');
+  assert.equal(versionOf(path), 0);
+  assert.equal(refusal(path), '');
+  const version = versionOf(path);
+  assert.ok(Number(version) >= 1);
+  assert.equal(refusal(path), '');
+  assert.equal(versionOf(path), version);
+});
+
+test('sqlite: a migration that fails leaves the file as it was', () => {
+  const path = newPath();
+  edit(path, (database) => database.exec('CREATE TABLE grants (mine TEXT)'));
+  assert.match(refusal(path), /cannot be used \(SQLITE_ERROR\): restore it, or move it away/);
+  const tables = edit(path, (database) =>
+    database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all(),
+  );
+  assert.deepEqual([tables, versionOf(path)], [[{ name: 'grants' }], 0]);
+});
+
+test('sqlite: the catalog of a newer version is refused, untouched, with a remedy', () => {
+  const path = newPath();
+  new SqliteCatalog(path).close();
+  const newer = Number(versionOf(path)) + 1;
+  edit(path, (database) => database.pragma(`user_version = ${newer}`));
+  assert.match(refusal(path), new RegExp(`version ${newer}, this is version ${newer - 1}: run the newer weir`));
+  assert.equal(versionOf(path), newer);
+});
+
+test('sqlite: a second process is refused with a remedy, and disturbs nobody', () => {
+  const path = newPath();
+  const catalog = new SqliteCatalog(path);
+  assert.match(refusal(path), /another process uses .*catalog\.db: end it, or choose another data directory/);
+  const digest = digestOf(Buffer.from('x'));
+  catalog.blobs.add({ digest, size: 1, usedAt: 1 }, new Uint32Array());
+  assert.ok(catalog.blobs.find(digest));
+  catalog.close();
+  assert.equal(refusal(path), '');
+});
+
+test('sqlite: what is no catalog, or cannot be opened, is refused with a remedy', () => {
+  const path = newPath();
+  writeFileSync(path, 'this is not a database, though it is long enough to have the header of one. '.repeat(20));
+  assert.match(refusal(path), /cannot be used \(SQLITE_NOTADB\): restore it, or move it away/);
+  assert.match(refusal(join(tempDir(), 'missing/catalog.db')), /is the directory there and writable\?/);
+});
+
+test('sqlite: thousands of uses are written though nobody flushes them', () => {
+  const path = newPath();
+  const catalog = new SqliteCatalog(path);
+  const digests = Array.from({ length: 1000 }, (_, index) => digestOf(Buffer.from(String(index))));
+  catalog.blobs.add({ digest: digests[0] ?? assert.fail(), size: 1, usedAt: 1 }, new Uint32Array());
+  for (const [index, digest] of digests.entries()) catalog.blobs.touch(digest, 1000 + index);
+  assert.deepEqual(
+    catalog.usage.oldest(1).map(({ usedAt }) => usedAt),
+    [1000],
+  );
+  catalog.close();
+});
