@@ -6,6 +6,7 @@ import { BlobCache } from './cache/blobs.ts';
 import { Evictor } from './cache/evictor.ts';
 import type { Flight } from './cache/flight.ts';
 import { ClosedError, Flights } from './cache/flights.ts';
+import { Listings } from './cache/listings.ts';
 import { ManifestCache } from './cache/manifests.ts';
 import type { SchedulerEvents } from './cache/scheduler.ts';
 import type { Catalog } from './catalog/catalog.ts';
@@ -150,6 +151,7 @@ export class Mirror {
     const { clock, log } = this.#surroundings;
     const access = new Access(this.#catalog.manifests, clock);
     const shared = { clock, catalog: this.#catalog, metrics: this.#metrics };
+    const manifests = new ManifestCache(this.#catalog, clock, this.#metrics);
     return {
       ...shared,
       log,
@@ -159,7 +161,8 @@ export class Mirror {
       admission: this.#admission,
       clientOf: clientAddresses(this.#settings.clients.trustProxy),
       budget: this.#budget,
-      manifests: new ManifestCache(this.#catalog, clock, this.#metrics),
+      manifests,
+      listings: new Listings(manifests, this.#catalog, clock),
       blobs: new BlobCache({ ...shared, access, storage: this.#storage, flights: this.#flights }),
     };
   }

@@ -4,6 +4,7 @@ import type { BlobClaim, ManifestCatalog } from '../catalog/catalog.ts';
 import type { Digest } from '../oci/digest.ts';
 import { isDefinite, type UpstreamError } from '../upstream/errors.ts';
 import type { Route } from '../upstream/routes.ts';
+import { nameOf } from './repository-name.ts';
 
 /**
  * Who may read which blob. A blob is served to a repository when one of that repository's manifests names it, or when
@@ -24,8 +25,9 @@ export class Access {
    * Why this repository may read the blob, and how large it says that is.
    * @throws UpstreamError: `absent` or `denied` where it may not; any other where that cannot be found out.
    */
-  async claim({ registry, repository }: Route, digest: Digest, signal: AbortSignal): Promise<BlobClaim> {
-    const name = { upstream: registry.name, name: repository };
+  async claim(route: Route, digest: Digest, signal: AbortSignal): Promise<BlobClaim> {
+    const { registry, repository } = route;
+    const name = nameOf(route);
     const claim = this.#manifests.claim(name, digest);
     if (claim !== undefined) return claim;
     const key = `${registry.name}/${repository}@${digest}`;

@@ -1,9 +1,6 @@
 import { LRUCache } from 'lru-cache';
-import { abortable } from '../async/abortable.ts';
 import type { Clock } from '../async/clock.ts';
-import { Deadline } from '../async/deadline.ts';
-import { SingleFlight } from '../async/singleflight.ts';
-import type { Catalog, ManifestRecord, RepositoryName, TagRecord } from '../catalog/catalog.ts';
+import type { Catalog, ManifestRecord, TagRecord } from '../catalog/catalog.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Digest } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
@@ -13,7 +10,9 @@ import type { Reference } from '../oci/pull-path.ts';
 import { isDefinite, UpstreamError } from '../upstream/errors.ts';
 import type { UpstreamManifest } from '../upstream/registry.ts';
 import type { Route } from '../upstream/routes.ts';
+import { Asking } from './asking.ts';
 import { judge } from './freshness.ts';
+import { nameOf } from './repository-name.ts';
 
 /** A manifest as it is served. */
 export interface ServedManifest {
@@ -29,8 +28,6 @@ export interface ServedManifest {
 
 type HeldManifest = Omit<ServedManifest, 'stale'>;
 
-/** An answer, even an error, comes within this: clients turn to the next mirror only then. */
-const patience = 7500;
 const hotBytes = 32 * 1024 * 1024;
 
 /** Manifests: by digest for ever, by tag as long as they are fresh, or stale while the upstream fails. */
@@ -44,12 +41,13 @@ export class ManifestCache {
   });
   readonly #granted = new LRUCache<string, true>({ max: 50_000 });
   readonly #absent = new LRUCache<string, { error: UpstreamError; until: number }>({ max: 10_000 });
-  readonly #asking = new SingleFlight<HeldManifest>();
+  readonly #asking: Asking<HeldManifest>;
 
   constructor(catalog: Catalog, clock: Clock, metrics: Metrics) {
     this.#catalog = catalog;
     this.#clock = clock;
     this.#metrics = metrics;
+    this.#asking = new Asking(clock);
   }
 
   /**
@@ -73,7 +71,9 @@ export class ManifestCache {
     if (absent !== undefined && absent.until > this.#clock.now()) throw absent.error;
     this.#metrics.cacheRequests.inc({ kind: 'manifest', result: 'miss' });
     try {
-      const found = await this.#ask(route, key, signal, (within) => this.#fetch(route, { digest }, held, within));
+      const found = await this.#asking.ask(route.registry.name, key, signal, (within) =>
+        this.#fetch(route, { digest }, held, within),
+      );
       return { ...found, stale: false };
     } catch (error) {
       const until = this.#clock.now() + route.registry.settings.negativeTtl;
@@ -92,7 +92,7 @@ export class ManifestCache {
       return { ...held, stale: false };
     }
     try {
-      const found = await this.#ask(route, `${keyOf(route)}:${tag}`, signal, (within) =>
+      const found = await this.#asking.ask(route.registry.name, `${keyOf(route)}:${tag}`, signal, (within) =>
         this.#revalidate(route, tag, held, within),
       );
       this.#metrics.cacheRequests.inc({ kind: 'manifest', result: found.digest === held?.digest ? 'hit' : 'miss' });
@@ -153,28 +153,6 @@ export class ManifestCache {
     return this.#keep(route, await registry.manifest(repository, reference, signal));
   }
 
-  /** Everyone who asks the same waits for the same answer; and no longer than clients do. */
-  #ask(
-    { registry }: Route,
-    key: string,
-    signal: AbortSignal,
-    work: (signal: AbortSignal) => Promise<HeldManifest>,
-  ): Promise<HeldManifest> {
-    const asking = this.#asking.run(key, async () => {
-      const deadline = new Deadline(
-        this.#clock,
-        () => new UpstreamError(registry.name, 'timeout', 'no answer in time'),
-      );
-      deadline.set(patience);
-      try {
-        return await work(deadline.signal);
-      } finally {
-        deadline.clear();
-      }
-    });
-    return abortable(asking, signal);
-  }
-
   #keep(route: Route, { bytes, contentType, digest }: UpstreamManifest): HeldManifest {
     const contents = parseManifest(bytes, contentType);
     if (isSchema1(contents.mediaType)) {
@@ -209,10 +187,6 @@ export class ManifestCache {
     this.#hot.set(digest, held);
     return held;
   }
-}
-
-function nameOf({ registry, repository }: Route): RepositoryName {
-  return { upstream: registry.name, name: repository };
 }
 
 function keyOf({ registry, repository }: Route): string {

@@ -117,6 +117,21 @@ export interface TagCatalog {
   put(repository: RepositoryName, tag: string, record: TagRecord): void;
 }
 
+/** What referred to a manifest when the upstream was last asked: one page of it. */
+export interface ReferrersRecord {
+  /** The JSON of an index; `undefined`: there was nothing. */
+  readonly content: string | undefined;
+  /** What the next page is asked for with. */
+  readonly next: string | undefined;
+  readonly checkedAt: number;
+}
+
+/** Referrers, their absence included. What was checked longest ago may be forgotten, and what is very long is not kept. */
+export interface ReferrersCatalog {
+  find(repository: RepositoryName, digest: Digest, page: string): ReferrersRecord | undefined;
+  put(repository: RepositoryName, digest: Digest, page: string, record: ReferrersRecord): void;
+}
+
 /** The facts about what is kept. Synchronous: each call is a few microseconds, and nothing interleaves. */
 export interface Catalog {
   readonly blobs: BlobCatalog;
@@ -124,6 +139,7 @@ export interface Catalog {
   readonly usage: UsageCatalog;
   readonly manifests: ManifestCatalog;
   readonly tags: TagCatalog;
+  readonly referrers: ReferrersCatalog;
   /** Writes what is buffered. */
   flush(): void;
   close(): void;

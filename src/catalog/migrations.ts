@@ -73,6 +73,19 @@ const migrations = [
     PRIMARY KEY (repository, tag)
   ) WITHOUT ROWID;
   `,
+  `
+  -- What referred to a manifest when that was last asked for, page by page. content is the JSON of an index, NULL where there was nothing.
+  CREATE TABLE referrers (
+    repository INTEGER NOT NULL REFERENCES repositories (id),
+    digest TEXT NOT NULL,
+    page TEXT NOT NULL,
+    content TEXT,
+    next TEXT,
+    checked_at INTEGER NOT NULL,
+    PRIMARY KEY (repository, digest, page)
+  ) WITHOUT ROWID;
+  CREATE INDEX referrers_by_age ON referrers (checked_at);
+  `,
 ] as const;
 
 /**

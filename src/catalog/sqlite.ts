@@ -4,6 +4,7 @@ import { migrate } from './migrations.ts';
 import { BlobTable } from './sqlite-blobs.ts';
 import { ManifestTable } from './sqlite-manifests.ts';
 import { PartialTable } from './sqlite-partials.ts';
+import { ReferrersTable } from './sqlite-referrers.ts';
 import { RepositoryTable } from './sqlite-repositories.ts';
 import { TagTable } from './sqlite-tags.ts';
 import { UsageView } from './sqlite-usage.ts';
@@ -16,6 +17,7 @@ export class SqliteCatalog implements Catalog {
   readonly usage: UsageView;
   readonly manifests: ManifestTable;
   readonly tags: TagTable;
+  readonly referrers: ReferrersTable;
 
   /** Opens or makes the file. @throws CatalogError when another process has it, or it cannot be used. */
   constructor(path: string) {
@@ -26,10 +28,12 @@ export class SqliteCatalog implements Catalog {
     this.usage = new UsageView(this.#database);
     this.manifests = new ManifestTable(this.#database, repositories);
     this.tags = new TagTable(this.#database, repositories);
+    this.referrers = new ReferrersTable(this.#database, repositories);
   }
 
   flush(): void {
     this.blobs.flush();
+    this.referrers.prune();
   }
 
   close(): void {

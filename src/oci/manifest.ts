@@ -1,5 +1,6 @@
 import { type Digest, isDigest } from './digest.ts';
 import { RegistryError } from './errors.ts';
+import { isObject, type Json, readJson } from './json.ts';
 import {
   dockerList,
   dockerManifest,
@@ -30,8 +31,6 @@ export interface Manifest {
   readonly layers: readonly Descriptor[];
 }
 
-type Json = { readonly [key: string]: unknown };
-
 /**
  * Reads the bytes of a manifest that came with this `Content-Type`. What the content says of itself counts before the
  * header, so that one upstream's header cannot change what the same bytes are for another. Fields that are not known
@@ -52,7 +51,7 @@ export function parseManifest(bytes: Uint8Array, contentType: string | undefined
 
 function parseObject(bytes: Uint8Array): Json {
   try {
-    const json: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    const json = readJson(bytes);
     if (isObject(json)) return json;
   } catch (cause) {
     throw invalid('it is not JSON', cause);
@@ -85,10 +84,6 @@ function readDescriptor(json: unknown): Descriptor | undefined {
     throw invalid('a descriptor has no valid size');
   if (!isDigest(digest)) return undefined;
   return { digest, size, mediaType: typeof mediaType === 'string' ? mediaType : '' };
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function invalid(detail: string, cause?: unknown): RegistryError {

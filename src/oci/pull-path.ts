@@ -28,6 +28,11 @@ const tagGrammar = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
 const layout = /^(?:\/([a-zA-Z0-9._-]+))??\/v2(?:\/(.*))?$/;
 const maxName = 255;
 
+/** Whether this can be a tag. */
+export function isTag(text: unknown): text is string {
+  return typeof text === 'string' && tagGrammar.test(text);
+}
+
 /**
  * Reads the raw request target of a pull: distribution-spec, "Endpoints". The end of the path decides, since names may
  * contain `manifests` and `blobs`. Nothing is normalised, and of percent escapes only `%3A` is undone.
@@ -70,7 +75,7 @@ function checkName(name: string): string {
 
 function readReference(text: string): Reference {
   if (text.includes(':')) return { digest: readDigest(text, 'MANIFEST_UNKNOWN') };
-  if (!tagGrammar.test(text)) throw new RegistryError('TAG_INVALID');
+  if (!isTag(text)) throw new RegistryError('TAG_INVALID');
   return { tag: text };
 }
 

@@ -3,7 +3,7 @@ import { StorageError } from '../storage/driver.ts';
 import { UpstreamError, type UpstreamFailure } from '../upstream/errors.ts';
 
 /** What is asked for: decides how its absence is called. */
-export type Asked = 'manifest' | 'blob' | 'other';
+export type Asked = 'manifest' | 'blob' | 'referrers' | 'other';
 
 const statuses: Readonly<Record<UpstreamFailure, number>> = {
   unreachable: 503,
@@ -20,7 +20,12 @@ const statuses: Readonly<Record<UpstreamFailure, number>> = {
   forbidden: 502,
 };
 
-const absences = { manifest: 'MANIFEST_UNKNOWN', blob: 'BLOB_UNKNOWN', other: 'NAME_UNKNOWN' } as const;
+const absences = {
+  manifest: 'MANIFEST_UNKNOWN',
+  blob: 'BLOB_UNKNOWN',
+  referrers: 'NAME_UNKNOWN',
+  other: 'NAME_UNKNOWN',
+} as const;
 
 /** The one translation from what can go wrong inside to what a client may see. */
 export function toRegistryError(error: unknown, asked: Asked): RegistryError {
@@ -38,6 +43,8 @@ export function toRegistryError(error: unknown, asked: Asked): RegistryError {
 
 function fromUpstream(error: UpstreamError, asked: Asked): RegistryError {
   const { kind, retryAfterMs, upstream } = error;
+  // Clients take a list that is not found for one that is empty: no signatures.
+  if (asked === 'referrers' && kind === 'denied') return new RegistryError('DENIED', { cause: error });
   const status = statuses[kind];
   if (status === 404) return new RegistryError(absences[asked], { detail: { upstream, reason: kind }, cause: error });
   const retryAfter = retryAfterMs === undefined ? undefined : Math.ceil(retryAfterMs / 1000);

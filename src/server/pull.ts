@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Listings } from '../cache/listings.ts';
 import type { ManifestCache } from '../cache/manifests.ts';
 import { describeError } from '../metrics/log.ts';
 import { RegistryError } from '../oci/errors.ts';
@@ -10,12 +11,14 @@ import type { Admission } from './admission.ts';
 import { type Asked, toRegistryError } from './errors.ts';
 import { reply, replyError } from './reply.ts';
 import { type BlobParts, sendBlob } from './send-blob.ts';
+import { sendReferrers, sendTags } from './send-list.ts';
 import { sendManifest } from './send-manifest.ts';
 
 /** What the registry API is made of. */
 export interface PullParts extends BlobParts, AccessParts {
   readonly routes: Routes;
   readonly manifests: ManifestCache;
+  readonly listings: Listings;
   readonly sessions: Sessions;
   readonly admission: Admission;
   /** Who a request comes from. */
@@ -75,9 +78,12 @@ async function answerResource(parts: PullParts, visit: Visit, path: PullPath, ro
       return answerManifest(parts, visit, path.resource, route, image);
     case 'blob':
       return answerBlob(parts, visit, path.resource, route, image);
-    default:
+    case 'tags':
       visit.record.image = image;
-      throw new RegistryError('UNSUPPORTED', { status: 404, detail: 'not served here' });
+      return sendTags(parts.listings, { ...visit, path, route });
+    case 'referrers':
+      visit.record.image = `${image}@${path.resource.digest}`;
+      return sendReferrers(parts.listings, { ...visit, path, route }, path.resource.digest);
   }
 }
 
@@ -114,7 +120,7 @@ async function answerBlob(
 }
 
 function askedOf({ route }: AccessRecord): Asked {
-  return route === 'manifest' || route === 'blob' ? route : 'other';
+  return route === 'manifest' || route === 'blob' || route === 'referrers' ? route : 'other';
 }
 
 /** The client has closed its connection: there is nobody to tell anything. */

@@ -1,8 +1,10 @@
 import type { Clock } from '../async/clock.ts';
 import type { UpstreamSettings } from '../config/settings.ts';
+import { parseNextLink } from '../http/link.ts';
 import { parseContentRange } from '../http/range.ts';
 import { algorithmOf, type Digest, digestOf, isDigest } from '../oci/digest.ts';
-import { acceptManifests, essence, isSchema1 } from '../oci/media-types.ts';
+import { pageOf } from '../oci/list-query.ts';
+import { acceptManifests, essence, isSchema1, ociIndex } from '../oci/media-types.ts';
 import type { Reference } from '../oci/pull-path.ts';
 import { Authenticator } from './auth.ts';
 import { BlobSource } from './blob-source.ts';
@@ -25,8 +27,18 @@ export interface ManifestHead {
   readonly digest: Digest | undefined;
 }
 
+/** One page of a list that an upstream keeps of a repository. */
+export interface UpstreamPage {
+  readonly contentType: string | undefined;
+  readonly bytes: Buffer;
+  /** The query that the next page is asked for with; `undefined` on the last. */
+  readonly next: string | undefined;
+}
+
 /** What clients refuse to read is not fetched: containers/image takes 4 MiB. */
-const maxManifest = 8 * 1024 * 1024;
+const maxBody = 8 * 1024 * 1024;
+/** How registries say that they do not know a kind of list, or nothing to list. */
+const noList = new Set([400, 404, 405, 406, 410, 501]);
 
 /** One upstream: its endpoints in order, its tokens, its redirects. */
 export class Registry {
@@ -56,7 +68,7 @@ export class Registry {
   manifest(repository: string, reference: Reference, signal: AbortSignal): Promise<UpstreamManifest> {
     return this.#anywhere(signal, async (endpoint) => {
       const answer = await this.#askManifest('GET', endpoint, repository, reference, signal);
-      return this.#verified(answer, reference, await this.#readManifest(answer));
+      return this.#verified(answer, reference, await this.#readBody(answer));
     });
   }
 
@@ -71,10 +83,28 @@ export class Registry {
   ): Promise<ManifestHead | UpstreamManifest> {
     return this.#anywhere(signal, async (endpoint) => {
       const answer = await this.#askManifest('HEAD', endpoint, repository, reference, signal);
-      const bytes = await this.#readManifest(answer);
+      const bytes = await this.#readBody(answer);
       if (bytes.length > 0) return this.#verified(answer, reference, bytes);
       const digest = answer.response.header('docker-content-digest');
       return { digest: isDigest(digest) ? digest : undefined };
+    });
+  }
+
+  /**
+   * Fetches one page of a list of a repository: `tail` is `tags/list` or `referrers/<digest>`, `page` a query.
+   * @throws UpstreamError as `manifest` does: `absent` also where the registry does not know such lists.
+   */
+  list(repository: string, tail: string, page: string, signal: AbortSignal): Promise<UpstreamPage> {
+    return this.#anywhere(signal, async (endpoint) => {
+      const url = new URL(`/v2/${repository}/${tail}?${page}`, endpoint);
+      const headers = { accept: `${ociIndex}, application/json` };
+      const patience = this.settings.stallTimeout;
+      const answer = await this.#exchange
+        .ask({ method: 'GET', url, repository, headers, patience, signal })
+        .catch((error: unknown) => Promise.reject(this.#asAbsence(error)));
+      const bytes = await this.#readBody(answer);
+      const next = nextPage(answer);
+      return { contentType: answer.response.header('content-type'), bytes, next: next === page ? undefined : next };
     });
   }
 
@@ -145,12 +175,23 @@ export class Registry {
     return { digest, contentType, bytes };
   }
 
-  async #readManifest({ response, url }: Answer): Promise<Buffer> {
+  /** A registry that says in one of these ways that there is no list is well. */
+  #asAbsence(error: unknown): unknown {
+    if (!(error instanceof UpstreamError) || error.status === undefined || !noList.has(error.status)) return error;
+    const { endpoint, status } = error;
+    return new UpstreamError(this.name, 'absent', `it has no such list (${status})`, {
+      endpoint,
+      status,
+      cause: error,
+    });
+  }
+
+  async #readBody({ response, url }: Answer): Promise<Buffer> {
     try {
-      return await response.readAll(maxManifest);
+      return await response.readAll(maxBody);
     } catch (cause) {
       if (!(cause instanceof BodyTooLargeError)) throw cause;
-      throw new UpstreamError(this.name, 'invalid', `a manifest has ${cause.message}`, { endpoint: url.origin, cause });
+      throw new UpstreamError(this.name, 'invalid', `it sent ${cause.message}`, { endpoint: url.origin, cause });
     }
   }
 
@@ -172,4 +213,11 @@ export class Registry {
     const definite = failures.find((failure) => failure.definite);
     throw definite ?? failures.at(-1) ?? new UpstreamError(this.name, 'unreachable', 'it has no endpoint');
   }
+}
+
+/** Of a link, only the query counts: where the list is, is known. */
+function nextPage({ response, url }: Answer): string | undefined {
+  const target = parseNextLink(response.header('link'));
+  if (target === undefined || !URL.canParse(target, url.href)) return undefined;
+  return pageOf(new URL(target, url.href).searchParams) || undefined;
 }

@@ -5,6 +5,7 @@ import { type Digest, digestOf } from '../../src/oci/digest.ts';
 import { BlobAnswer, Pauses } from './blob-answer.ts';
 import type { Fault } from './faults.ts';
 import type { FixtureImage, FixtureManifest } from './images.ts';
+import { FakeLists } from './listings.ts';
 
 /** One request that the registry saw. */
 export interface SeenRequest {
@@ -35,6 +36,8 @@ interface Repository {
 export class FakeRegistry {
   readonly seen: SeenRequest[] = [];
   readonly faults: Fault[] = [];
+  /** Tags and referrers. */
+  readonly lists = new FakeLists();
   readonly #repositories = new Map<string, Repository>();
   readonly #server: Server;
   readonly #tokens = new Set<string>();
@@ -132,10 +135,12 @@ export class FakeRegistry {
     const seen = { method, path: url, range: headers.range, authorization: headers.authorization, headers, sent: 0 };
     this.seen.push(seen);
     if (url.startsWith('/token')) return this.#giveToken(request, response);
-    const [, name = '', kind, reference = ''] = /^\/v2\/(.+)\/(manifests|blobs)\/([^/?]+)/.exec(url) ?? [];
+    const [, name = '', kind, reference = ''] =
+      /^\/v2\/(.+)\/(manifests|blobs|tags|referrers)\/([^/?]+)/.exec(url) ?? [];
     const faults = this.#strike(url);
     if (this.#refuseByFault(faults, url, response)) return;
     if (!this.#admitted(headers.authorization)) return this.#challenge(response, name);
+    if (this.lists.answer(request, response, this.#repositories.get(name)?.manifests)) return;
     if (kind === 'manifests')
       return this.#sendManifest(
         request,
