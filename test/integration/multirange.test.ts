@@ -7,6 +7,7 @@ import { ignoreRange, resetAfter, stallAfter } from '../support/faults.ts';
 import { startMirror, upstreamConfig } from '../support/mirror.ts';
 import { assertParts, rangesOf } from '../support/multipart.ts';
 import { setScene } from '../support/scene.ts';
+import { until } from '../support/until.ts';
 
 const kib = 1024;
 const mib = 1024 * kib;
@@ -163,6 +164,8 @@ test('ranges of what is held are one line of the log in a minute, with how many 
   await fetchRaw(manifestUrl);
   await fetchRaw(layerUrl);
   await fetchRaw(blobUrl(digestOf(image.config)));
+  const held = `weir_cache_bytes ${(image.layers[0]?.length ?? 0) + image.config.length}\n`;
+  await until(async () => (await mirror.metrics()).includes(held));
   const before = mirror.log.length;
   const read = (url: string) => fetchRaw(url, { headers: { range: 'bytes=0-9' } });
   for (let reads = 0; reads < 5; reads++) await read(layerUrl);
