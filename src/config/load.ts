@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml';
+import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import type { z } from 'zod';
 import { type ConfigFile, configSchema } from './schema.ts';
 import { completeSettings, type Settings } from './settings.ts';
@@ -89,15 +89,38 @@ class FileSource implements Source {
 
   constructor(path: string, text: string) {
     this.#path = path;
-    this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false });
-    const [error] = this.#document.errors;
-    if (error) throw new ConfigError([{ place: this.#place(error.pos[0]), path: '', message: error.message }]);
+    const options = { lineCounter: this.#lines, prettyErrors: false, logLevel: 'error' } as const;
+    this.#document = this.#guarded(() => parseDocument(text, options));
+    const { errors, warnings } = this.#document;
+    const issues = [
+      ...[...errors, ...warnings].map(({ pos, message }) => ({ place: this.#place(pos[0]), path: '', message })),
+      ...this.#lostAliases(),
+    ];
+    if (issues.length > 0) throw new ConfigError(issues);
+    this.value = this.#guarded(() => this.#document.toJS({ maxAliasCount: 100 })) ?? {};
+  }
+
+  /** YAML can be more than can be read: nested too deep, or an alias of aliases of aliases. @throws ConfigError */
+  #guarded<T>(work: () => T): T {
     try {
-      this.value = this.#document.toJS({ maxAliasCount: 100 }) ?? {};
+      return work();
     } catch (cause) {
       const message = cause instanceof Error ? cause.message : String(cause);
-      throw new ConfigError([{ place: path, path: '', message }]);
+      throw new ConfigError([{ place: this.#place(0), path: '', message }]);
     }
+  }
+
+  /** A pattern that begins with an asterisk, and is not quoted, is an alias to YAML. */
+  #lostAliases(): ConfigIssue[] {
+    const issues: ConfigIssue[] = [];
+    visit(this.#document, {
+      Alias: (_key, alias) => {
+        if (alias.resolve(this.#document) !== undefined) return;
+        const message = `there is no anchor &${alias.source}: quote a text that begins with *`;
+        issues.push({ place: this.#place(alias.range?.[0] ?? 0), path: '', message });
+      },
+    });
+    return issues;
   }
 
   placeOf(at: readonly PropertyKey[]): string {
@@ -155,9 +178,10 @@ function nest(at: readonly string[], value: unknown): unknown {
   return at.reduceRight((inner, key) => ({ [key]: inner }), value);
 }
 
-/** Lays `top` over `base`, object by object; what is no object replaces. */
+/** Lays `top` over `base`, object by object. What should be an object and is none stays, to be found wrong. */
 function overlay(base: unknown, top: unknown): unknown {
-  if (!isRecord(base) || !isRecord(top)) return top;
+  if (!isRecord(top)) return top;
+  if (!isRecord(base)) return base;
   const merged: Record<string, unknown> = { ...base };
   for (const [key, value] of Object.entries(top)) merged[key] = key in base ? overlay(base[key], value) : value;
   return merged;
@@ -170,7 +194,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 /** What no single key can know. */
 function crossCheck(settings: Settings, file: ConfigFile): { at: readonly string[]; message: string }[] {
   const issues: { at: readonly string[]; message: string }[] = [];
-  const owners = new Map<string, string>();
+  const owners = new Map(settings.upstreams.map(({ name }) => [name, name]));
   for (const { name, aliases, endpoints, insecure } of settings.upstreams) {
     const plain = endpoints.findIndex((endpoint) => endpoint.startsWith('http:'));
     if (plain >= 0 && !insecure) {
@@ -179,7 +203,7 @@ function crossCheck(settings: Settings, file: ConfigFile): { at: readonly string
         message: 'plain http needs `insecure: true`',
       });
     }
-    for (const label of [name, ...aliases]) {
+    for (const label of aliases) {
       const owner = owners.get(label);
       if (owner !== undefined)
         issues.push({ at: ['upstreams', name, 'aliases'], message: `${label} is ${owner} already` });

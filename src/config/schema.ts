@@ -56,7 +56,9 @@ export const configSchema = z.strictObject({
     .describe('What is kept'),
   defaultUpstream: z.string().exactOptional().describe('For names that say no upstream'),
   upstreams: z
-    .record(z.string(), upstream.nullable())
+    .record(z.string().regex(/^(?:\[[0-9a-f:]+\]|[a-z0-9]+(?:[._-]+[a-z0-9]+)*)(?::\d{1,5})?$/), upstream.nullable(), {
+      error: ({ code }) => (code === 'invalid_key' ? 'expected a host like registry.example.com:5000' : undefined),
+    })
     .exactOptional()
     .describe('Merged over the defaults by name; null removes one'),
   watchdog: z
