@@ -5,6 +5,7 @@ import {
   dockerList,
   dockerManifest,
   essence,
+  isForeignLayer,
   isGeneric,
   isSchema1,
   ociIndex,
@@ -25,9 +26,9 @@ export interface Manifest {
   readonly mediaType: string;
   /** Manifests that this index names, in order; empty for an image. */
   readonly manifests: readonly Descriptor[];
-  /** Blobs that this manifest names: the config first, then the layers in order, duplicates kept. */
+  /** Blobs that the registry has if it has this manifest: the config first, then the layers in order, duplicates kept. */
   readonly blobs: readonly Descriptor[];
-  /** The last of `blobs`: what a node unpacks, in this order. */
+  /** What a node unpacks, in this order. Foreign layers are only here. */
   readonly layers: readonly Descriptor[];
 }
 
@@ -46,7 +47,8 @@ export function parseManifest(bytes: Uint8Array, contentType: string | undefined
   const config = readDescriptors(json['config'] === undefined ? [] : [json['config']]);
   // Schema 1 has no descriptors; OCI artifact manifests (withdrawn, but found in registries) keep theirs in `blobs`.
   const layers = readDescriptors(json['schemaVersion'] === 1 ? [] : (json['layers'] ?? json['blobs'] ?? []));
-  return { mediaType, manifests: [], blobs: [...config, ...layers], layers };
+  const ours = layers.filter((layer) => !isForeignLayer(layer.mediaType));
+  return { mediaType, manifests: [], blobs: [...config, ...ours], layers };
 }
 
 function parseObject(bytes: Uint8Array): Json {
@@ -65,9 +67,14 @@ function mediaTypeOf(json: Json, contentType: string | undefined): string {
   const header = essence(contentType);
   if (json['schemaVersion'] === 1) return isSchema1(header) ? header : schema1;
   if (Array.isArray(json['manifests'])) return header === dockerList ? header : ociIndex;
-  if (Array.isArray(json['layers'])) return header === dockerManifest ? header : ociManifest;
+  if (isImage(json)) return header === dockerManifest ? header : ociManifest;
   if (isGeneric(header)) throw invalid('its kind cannot be told');
   return header;
+}
+
+/** Artifacts may have nothing but a config. */
+function isImage({ config, layers }: Json): boolean {
+  return Array.isArray(layers) || isObject(config);
 }
 
 function readDescriptors(list: unknown): Descriptor[] {

@@ -28,6 +28,14 @@ export function isGeneric(contentType: string | undefined): boolean {
   return generic.has(type) || !grammar.test(type);
 }
 
+/**
+ * Whether a registry need not have a layer of this type, which clients get from elsewhere then: image-spec layer.md,
+ * "Non-Distributable Layers".
+ */
+export function isForeignLayer(mediaType: string): boolean {
+  return /^application\/vnd\.(?:oci\.image\.layer\.nondistributable|docker\.image\.rootfs\.foreign)\./.test(mediaType);
+}
+
 /** Whether this is a schema 1 manifest, signed or not. */
 export function isSchema1(mediaType: string): boolean {
   return /^application\/vnd\.docker\.distribution\.manifest\.v1\+(?:json|prettyjws)$/.test(mediaType);

@@ -52,6 +52,19 @@ test('what an index names is found, in order', () => {
   );
 });
 
+test('foreign layers are unpacked by nodes, but need not be in the registry', () => {
+  const at = (mediaType: string) => ({ mediaType, digest: digestOf(Buffer.from(mediaType)), size: 1 });
+  const ours = at('application/vnd.oci.image.layer.v1.tar+gzip');
+  const layers = [
+    at('application/vnd.oci.image.layer.nondistributable.v1.tar+zstd'),
+    ours,
+    at('application/vnd.docker.image.rootfs.foreign.diff.tar.gzip'),
+  ];
+  const manifest = parse({ mediaType: ociManifest, config: ours, layers });
+  assert.deepEqual(manifest.blobs, [ours, ours]);
+  assert.deepEqual(manifest.layers, layers);
+});
+
 test('no bytes make it throw anything but MANIFEST_INVALID', () => {
   const text = fc.oneof(fc.json(), fc.string({ unit: 'binary-ascii' })).map((json) => Buffer.from(json));
   const header = fc.option(fc.string(), { nil: undefined });
@@ -100,6 +113,7 @@ test('content says what it is before its Content-Type does; either may be missin
     [{ layers: [] }, dockerManifest, dockerManifest],
     [{ layers: [] }, 'text/plain; charset=utf-8', ociManifest],
     [{ layers: [] }, undefined, ociManifest],
+    [{ config: { digest: digestOf(Buffer.from('{}')), size: 2 }, layers: null }, undefined, ociManifest],
     [{ manifests: [] }, dockerList, dockerList],
     [{ manifests: [] }, ociManifest, ociIndex],
     [{ schemaVersion: 1 }, undefined, schema1],
