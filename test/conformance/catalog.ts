@@ -231,6 +231,32 @@ export function catalogConformance(name: string, place: () => OpenCatalog): void
     for (const other of elsewhere) assert.equal(tags.find(other, 'v1'), undefined);
   });
 
+  catalogTest('each page of referrers is what was put last, absence included, for each repository alone', (catalog) => {
+    const { referrers } = catalog;
+    const first = { content: '{"manifests":[]}', next: 'page=2', checkedAt: 100 };
+    const second = { content: undefined, next: undefined, checkedAt: 200 };
+    referrers.put(app, one, '', { ...first, content: 'other' });
+    referrers.put(app, one, '', first);
+    referrers.put(app, one, 'page=2', second);
+    assert.deepEqual(referrers.find(app, one, ''), first);
+    assert.deepEqual(referrers.find(app, one, 'page=2'), second);
+    assert.equal(referrers.find(app, two, ''), undefined);
+    for (const other of elsewhere) assert.equal(referrers.find(other, one, ''), undefined);
+  });
+
+  catalogTest('of too many pages of referrers the oldest go, and a very long one is not kept', (catalog) => {
+    const { referrers } = catalog;
+    const page = (index: number) => referrers.find(app, one, `page=${index}`);
+    const put = (index: number, content?: string) =>
+      referrers.put(app, one, `page=${index}`, { content, next: undefined, checkedAt: index });
+    for (let index = 0; index < 20_010; index++) put(index);
+    put(20_010, 'x'.repeat(300_000));
+    catalog.flush();
+    assert.deepEqual([page(9), page(20_010)], [undefined, undefined]);
+    assert.equal(page(10)?.checkedAt, 10);
+    assert.equal(page(20_009)?.checkedAt, 20_009);
+  });
+
   test(`${name}: all of it is there when it is opened again, uses that were only remembered too`, () => {
     const open = place();
     const first = open();

@@ -9,7 +9,9 @@ import { FakeRegistry } from '../support/registry.ts';
 async function setScene(t: Parameters<typeof startMirror>[0]) {
   const hub = await FakeRegistry.start();
   const quay = await FakeRegistry.start();
-  t.after(() => Promise.all([hub.close(), quay.close()]));
+  t.after(async () => {
+    await Promise.all([hub.close(), quay.close()]);
+  });
   const image = makeImage(10);
   const other = makeImage(20);
   hub.push('library/nginx', '1.25', image);

@@ -1,4 +1,3 @@
-import type { TestContext } from 'node:test';
 import { type Clock, systemClock } from '../../src/async/clock.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { completeSettings, type Settings } from '../../src/config/settings.ts';
@@ -34,13 +33,18 @@ export interface MirrorOptions {
   readonly dataDir?: string;
 }
 
+/** What ends, and tells others. */
+export interface Ends {
+  after(end: () => Promise<void>): void;
+}
+
 /** Settings from the keys of a configuration file. */
 export function settingsOf(config: unknown): Settings {
   return completeSettings(configSchema.parse(config));
 }
 
 /** Starts a mirror; it is closed when the test ends. */
-export async function startMirror(test: TestContext, options: MirrorOptions = {}): Promise<TestMirror> {
+export async function startMirror(test: Ends, options: MirrorOptions = {}): Promise<TestMirror> {
   const dataDir = options.dataDir ?? tempDir();
   const config = { listen: '127.0.0.1:0', admin: '127.0.0.1:0', ...(options.config as object), dataDir };
   const log: LogLine[] = [];
