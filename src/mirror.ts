@@ -16,8 +16,9 @@ import { describeError, type Log } from './metrics/log.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { IntegrityError } from './oci/errors.ts';
 import { RangeReads } from './pulls/range-reads.ts';
+import { configuredRules } from './pulls/rules.ts';
 import { Sessions } from './pulls/sessions.ts';
-import { answerMetrics, answerUnknown } from './server/admin.ts';
+import { answerJson, answerMetrics, answerUnknown } from './server/admin.ts';
 import { Admission } from './server/admission.ts';
 import { App, type Bound } from './server/app.ts';
 import { clientAddresses } from './server/client-address.ts';
@@ -63,7 +64,7 @@ export class Mirror {
     this.#catalog = catalog;
     this.#admission = new Admission(this.#budget, settings.clients.maxStreams);
     this.#routes = new Routes(settings, clock);
-    this.#sessions = new Sessions(clock);
+    this.#sessions = new Sessions({ clock, metrics: this.#metrics, rulesOf: configuredRules(settings.watchdog) });
     this.#flights = new Flights({
       clock,
       storage,
@@ -107,7 +108,11 @@ export class Mirror {
       otherwise: (request, response) => answerPull(parts, request, response),
     });
     const admin = await this.#app({
-      fixed: { '/metrics': (request, response) => answerMetrics(this.#metrics, request, response) },
+      fixed: {
+        '/metrics': (request, response) => answerMetrics(this.#metrics, request, response),
+        '/api/pulls': (request, response) => answerJson(this.#sessions.pulls(), request, response),
+        '/api/clients': (request, response) => answerJson(this.#sessions.clients(), request, response),
+      },
       otherwise: answerUnknown,
     });
     const bound: Bound[] = [];
@@ -132,6 +137,7 @@ export class Mirror {
   /** Ends everything; what is unfinished is recorded for the next start. */
   async close(): Promise<void> {
     this.#cancelFlush();
+    this.#sessions.close();
     const closed = this.#apps.map((app) => app.close());
     for (const app of this.#apps) app.closeAllConnections();
     await this.#flights.close();

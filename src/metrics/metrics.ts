@@ -38,6 +38,23 @@ export class Metrics {
     buckets: seconds,
     registers: this.#registers,
   });
+  readonly pulls = new Counter({
+    name: 'weir_pulls_total',
+    help: 'Pulls of images, by runtime, and how they ended; partial: the client had some layers already.',
+    labelNames: ['runtime', 'outcome'],
+    registers: this.#registers,
+  });
+  readonly clientGap = new Histogram({
+    name: 'weir_client_gap_seconds',
+    help: 'The longest silence of each pull while one of its sockets could take bytes.',
+    buckets: [...seconds, 20, 30, 60],
+    registers: this.#registers,
+  });
+  readonly suspectedKills = new Counter({
+    name: 'weir_watchdog_suspected_kills_total',
+    help: 'Pulls that were repeated as if the watchdog of their node had cancelled them while it unpacked.',
+    registers: this.#registers,
+  });
   readonly cacheRequests = new Counter({
     name: 'weir_cache_requests_total',
     help: 'What the cache did: hit, join (an arriving blob), miss, stale.',

@@ -55,13 +55,21 @@ export function holdOf(layers: readonly ModelledLayer[], settings: CommitSetting
   const mayAskHigher = layers.slice(layer + 1).some(({ size }) => size > 0);
   if (mayAskHigher && layers.filter(isOpen).length >= downloadSlots) return undefined;
   const decidedAt = held.requestedAt + settings.timeout * overtaking;
-  const decided = now >= decidedAt;
   const below = layers
     .slice(0, layer)
-    .filter(({ size, requestedAt }) => size > 0 && (requestedAt !== undefined || !decided));
+    .filter(({ size, requestedAt }) => size > 0 && (requestedAt !== undefined || now < decidedAt));
   const until = releaseAt(below, held, settings);
   if (now >= until) return undefined;
-  return { layer, until: decided ? until : Math.min(until, decidedAt) };
+  const allAsked = below.every(({ requestedAt }) => requestedAt !== undefined);
+  return { layer, until: allAsked ? until : Math.min(until, decidedAt) };
+}
+
+/** When everything that was delivered is unpacked; minus infinity where nothing was. */
+export function unpackedAt(layers: readonly ModelledLayer[], { commitRate }: CommitSettings): number {
+  return workOf(
+    layers.filter(({ deliveredAt }) => deliveredAt !== undefined),
+    commitRate,
+  ).end;
 }
 
 /** When the work that is left is little enough; infinite while layers below are missing whose work alone is too much. */
@@ -70,21 +78,29 @@ function releaseAt(
   held: ModelledLayer,
   { timeout, commitRate, maxHold }: CommitSettings,
 ): number {
-  const workOf = ({ size }: ModelledLayer) => (size / commitRate) * 1000;
   // What may be left: with the held layer's own work half the timeout, or nothing else where that is more.
-  const allowed = Math.max(0, timeout / 2 - workOf(held));
-  // The end of the work below: as far as it is fixed already, and counted from now on where something is missing.
-  let end = Number.NEGATIVE_INFINITY;
-  let fromNow = Number.NEGATIVE_INFINITY;
-  for (const layer of below) {
-    if (layer.deliveredAt === undefined) fromNow = Math.max(0, fromNow);
-    else end = Math.max(end, layer.deliveredAt);
-    end += workOf(layer);
-    fromNow += workOf(layer);
-  }
+  const allowed = Math.max(0, timeout / 2 - unpacking(held, commitRate));
+  const { end, fromNow } = workOf(below, commitRate);
   if (fromNow > allowed) return Number.POSITIVE_INFINITY;
   const lastDelivery = Math.max(...below.map(({ deliveredAt }) => deliveredAt ?? Number.POSITIVE_INFINITY));
   return Math.min(end - allowed, lastDelivery + maxHold);
+}
+
+/** The end of all this work: as far as it is fixed already, and counted from now on where something is missing. */
+function workOf(layers: readonly ModelledLayer[], commitRate: number): { end: number; fromNow: number } {
+  let end = Number.NEGATIVE_INFINITY;
+  let fromNow = Number.NEGATIVE_INFINITY;
+  for (const layer of layers) {
+    if (layer.deliveredAt === undefined) fromNow = Math.max(0, fromNow);
+    else end = Math.max(end, layer.deliveredAt);
+    end += unpacking(layer, commitRate);
+    fromNow += unpacking(layer, commitRate);
+  }
+  return { end, fromNow };
+}
+
+function unpacking({ size }: ModelledLayer, commitRate: number): number {
+  return (size / commitRate) * 1000;
 }
 
 function isOpen({ requestedAt, deliveredAt, aborted }: ModelledLayer): boolean {

@@ -3,6 +3,9 @@ import type { Clock } from '../async/clock.ts';
 import type { Log } from '../metrics/log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Digest } from '../oci/digest.ts';
+import type { StreamEnd } from '../pulls/layer.ts';
+import type { PullClient } from '../pulls/pull.ts';
+import type { PullStream } from '../pulls/pull-stream.ts';
 import type { RangeReads } from '../pulls/range-reads.ts';
 import { parseRuntime, type Runtime } from '../pulls/runtimes.ts';
 
@@ -29,6 +32,8 @@ export class AccessRecord {
   image: string | undefined;
   digest: Digest | undefined;
   source: 'hit' | 'flight' | 'pass' | undefined;
+  /** The stream of a pull that it is, where it is one. */
+  stream: PullStream | undefined;
   /** Why it failed, for the log only. */
   error: string | undefined;
   #bytes = 0;
@@ -45,21 +50,29 @@ export class AccessRecord {
     this.runtime = parseRuntime(request.headers['user-agent']);
   }
 
+  /** Who asks. */
+  get puller(): PullClient {
+    return { address: this.client, runtime: this.runtime };
+  }
+
   /** Bytes of content are handed to the client's connection. */
   sent(bytes: number): void {
     const now = this.#clock.now();
     if (this.#firstByteAt === undefined) this.#firstByteAt = now;
     else this.#longestGap = Math.max(this.#longestGap, now - this.#takenAt);
     this.#bytes += bytes;
+    this.stream?.sent(bytes);
   }
 
   /** The client has taken all that was sent: from now on, it is the mirror that is silent. */
   taken(): void {
     this.#takenAt = this.#clock.now();
+    this.stream?.taken();
   }
 
   /** The response is over, complete or not. */
   finish(status: number, complete: boolean, { log, metrics, rangeReads }: AccessParts): void {
+    this.stream?.end(this.#endOf(status, complete));
     metrics.requests.inc({ route: this.route, code: String(status) });
     if (this.source !== undefined) {
       metrics.servedBytes.inc({ source: this.source }, this.#bytes);
@@ -75,6 +88,12 @@ export class AccessRecord {
     const reads = rangeReads.note(this.client, this.digest);
     if (reads === undefined) log.debug(fields, 'request');
     else log.info({ ...fields, reads }, 'request');
+  }
+
+  #endOf(status: number, complete: boolean): StreamEnd {
+    if (this.error !== undefined) return 'failed';
+    if (!complete) return 'aborted';
+    return status === 200 || status === 206 ? 'delivered' : 'withdrawn';
   }
 
   #fields(status: number, complete: boolean): Record<string, unknown> {

@@ -1,7 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Turn } from '../cache/blobs.ts';
 import type { Listings } from '../cache/listings.ts';
 import type { ManifestCache } from '../cache/manifests.ts';
 import { describeError } from '../metrics/log.ts';
+import type { Digest } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { type PullPath, parsePullPath } from '../oci/pull-path.ts';
 import type { Sessions } from '../pulls/sessions.ts';
@@ -96,11 +98,12 @@ async function answerManifest(
 ): Promise<void> {
   const byTag = 'tag' in reference;
   record.image = byTag ? `${image}:${reference.tag}` : `${image}@${reference.digest}`;
-  const promised = !byTag && parts.sessions.isPromised(record.client, image, reference.digest);
+  const promised = !byTag && parts.sessions.isPromised(record.puller, image, reference.digest);
   if (!promised) parts.admission.check();
   const manifest = await parts.manifests.resolve(route, reference, signal);
-  record.digest = manifest.digest;
-  parts.sessions.promise(record.client, image, manifest.contents);
+  const { digest, contents } = manifest;
+  record.digest = digest;
+  parts.sessions.begin(record.puller, image, { name: record.image, digest, contents }, request.socket);
   sendManifest(request, response, manifest, byTag);
 }
 
@@ -111,12 +114,27 @@ async function answerBlob(
   route: Route,
   image: string,
 ): Promise<void> {
-  const { record } = visit;
+  const { record, request } = visit;
   record.image = image;
   record.digest = digest;
-  const promised = parts.sessions.isPromised(record.client, image, digest);
+  const promised = parts.sessions.isPromised(record.puller, image, digest);
   if (!promised) parts.admission.check();
-  await sendBlob(parts, { ...visit, route, digest, turn: { share: { bytes: 0 }, layer: 0 } });
+  const downloads = request.method === 'GET' && request.headers['if-none-match'] === undefined;
+  const turn = downloads ? beginStream(parts, visit, image, digest) : { share: { bytes: 0 }, layer: 0 };
+  await sendBlob(parts, { ...visit, route, digest, turn });
+}
+
+function beginStream({ sessions }: PullParts, { request, record }: Visit, repository: string, digest: Digest): Turn {
+  const from = offsetOf(request.headers.range);
+  record.stream = sessions.request(record.puller, { repository, digest, from, connection: request.socket });
+  return { share: record.stream.pull.share, layer: record.stream.layer };
+}
+
+/** From where on a request takes a blob to its end; `undefined`: it takes less. */
+function offsetOf(range: string | undefined): number | undefined {
+  if (range === undefined) return 0;
+  const [, first] = /^bytes=(\d+)-$/.exec(range) ?? [];
+  return first === undefined ? undefined : Number(first);
 }
 
 function askedOf({ route }: AccessRecord): Asked {

@@ -1,0 +1,94 @@
+import type { Descriptor } from '../oci/manifest.ts';
+import type { ModelledLayer } from './commit-model.ts';
+
+/** Where a layer of a pull stands. `not requested`: as far as is known, because the client has it. */
+export type LayerState = 'not requested' | 'requested' | 'sending' | 'delivered' | 'aborted' | 'failed';
+
+/** How a stream ended. `withdrawn`: it was no download after all. */
+export type StreamEnd = 'delivered' | 'aborted' | 'failed' | 'withdrawn';
+
+/** What part of a blob is asked for: from an offset to its end, or less than that (`undefined`). */
+export type Offset = number | undefined;
+
+/** One layer of one pull, and how much of it the client has. Times are monotonic milliseconds. */
+export class Layer implements ModelledLayer {
+  readonly descriptor: Descriptor;
+  requestedAt: number | undefined;
+  deliveredAt: number | undefined;
+  /** Bytes up to which it has been sent. */
+  sent = 0;
+  /** The client reads parts of it: nothing is known of the whole. */
+  parted = false;
+  #ended: 'aborted' | 'failed' | undefined;
+  /** The stream that sends it now: one that was replaced has nothing to say any more. */
+  #stream: object | undefined;
+
+  constructor(descriptor: Descriptor) {
+    this.descriptor = descriptor;
+  }
+
+  get size(): number {
+    return this.descriptor.size;
+  }
+
+  get aborted(): boolean {
+    return this.#ended !== undefined;
+  }
+
+  get state(): LayerState {
+    if (this.deliveredAt !== undefined) return 'delivered';
+    if (this.#ended !== undefined) return this.#ended;
+    if (this.requestedAt === undefined) return this.parted ? 'requested' : 'not requested';
+    return this.sent > 0 ? 'sending' : 'requested';
+  }
+
+  /**
+   * How well a request fits what has been asked for so far: 0 is best, and `undefined` means that it comes from another
+   * pull, since no client asks twice for what it has.
+   */
+  fit(from: Offset): number | undefined {
+    if (from === undefined) return 0;
+    const resumes = from > 0 && this.sent >= from;
+    switch (this.state) {
+      case 'delivered':
+        return resumes ? 1 : undefined;
+      case 'sending':
+      case 'requested':
+        return resumes || this.requestedAt === undefined ? 0 : undefined;
+      default:
+        return from === 0 || resumes ? 0 : 1;
+    }
+  }
+
+  /** A stream begins to send it from this offset on. */
+  begin(stream: object, from: Offset, now: number): void {
+    if (from === undefined) {
+      this.parted = true;
+      return;
+    }
+    this.#stream = stream;
+    this.#ended = undefined;
+    this.requestedAt = now;
+    this.deliveredAt = undefined;
+    this.sent = from;
+  }
+
+  /** Whether this stream sends the whole of it, or its end. */
+  isSentBy(stream: object): boolean {
+    return this.#stream === stream;
+  }
+
+  /** The stream has sent bytes. */
+  advance(stream: object, bytes: number): void {
+    if (this.#stream === stream) this.sent += bytes;
+  }
+
+  /** The stream is over. */
+  end(stream: object, how: StreamEnd, now: number): void {
+    if (this.#stream !== stream) return;
+    this.#stream = undefined;
+    if (how === 'delivered') this.deliveredAt = now;
+    else if (how === 'withdrawn') this.requestedAt = undefined;
+    else this.#ended = how;
+  }
+}

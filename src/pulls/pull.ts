@@ -1,0 +1,218 @@
+import type { Clock } from '../async/clock.ts';
+import type { Share } from '../cache/reader.ts';
+import type { Digest } from '../oci/digest.ts';
+import type { Manifest } from '../oci/manifest.ts';
+import { type Hold, holdOf, unpackedAt } from './commit-model.ts';
+import { Layer, type Offset } from './layer.ts';
+import { type IndexedLayer, type Pacing, PullStream } from './pull-stream.ts';
+import type { PullOutcome, PullView } from './pull-view.ts';
+import type { PullRules } from './rules.ts';
+import type { Runtime } from './runtimes.ts';
+import { Silence } from './silence.ts';
+import { canTimeOut } from './watchdogs.ts';
+
+/** Who pulls. */
+export interface PullClient {
+  readonly address: string;
+  readonly runtime: Runtime;
+}
+
+/** What is pulled. */
+export interface PulledImage {
+  /** The repository with its upstream, and the reference. */
+  readonly name: string;
+  /** The image's manifest. */
+  readonly digest: Digest;
+  readonly contents: Manifest;
+}
+
+/** Layers of one image that are followed. What is above is served like any blob. */
+const maxLayers = 1024;
+/** Milliseconds without an open stream after which a pull is over. */
+const restAfter = 60_000;
+/** Part of the timeout: with more than this left to unpack after the last byte, a watchdog may have bitten. */
+const nearLimit = 0.4;
+/** Milliseconds after the modelled end of unpacking within which a repeat is taken for a retry. */
+const retryWithin = 5 * 60_000;
+
+/** The pull of one image by one client, as the client sees it. */
+export class Pull implements Pacing {
+  readonly client: PullClient;
+  readonly image: PulledImage;
+  /** What all its readers share, where the upstream is the bottleneck. */
+  readonly share: Share = { bytes: 0 };
+  readonly #rules: PullRules;
+  readonly #clock: Clock;
+  readonly #layers: readonly Layer[];
+  readonly #silence: Silence;
+  readonly #watchers = new Set<() => void>();
+  /** Pulls whose streams cannot be told from those of this one; itself among them. */
+  #kin = new Set<Pull>([this]);
+  #startedAt: string | undefined;
+  #open = 0;
+  #restsSince = 0;
+  #suspected = false;
+  #outcome: PullOutcome | undefined;
+  drips = 0;
+  holds = 0;
+
+  constructor(client: PullClient, image: PulledImage, rules: PullRules, clock: Clock) {
+    this.client = client;
+    this.image = image;
+    this.#rules = rules;
+    this.#clock = clock;
+    this.#layers = image.contents.layers.slice(0, maxLayers).map((each) => new Layer(each));
+    this.#silence = new Silence(clock);
+  }
+
+  /** Whether any layer has been asked for to its end. Who mounts an image and reads parts of it does not pull it. */
+  get started(): boolean {
+    return this.#startedAt !== undefined;
+  }
+
+  /** Whether anything is on its way to the client. */
+  get isOpen(): boolean {
+    return this.#open > 0;
+  }
+
+  /** How many layers are followed. */
+  get layerCount(): number {
+    return this.#layers.length;
+  }
+
+  /** When bytes last flowed on any of its streams: monotonic ms. */
+  get flowedAt(): number | undefined {
+    return this.#silence.brokenAt;
+  }
+
+  /** The longest time in milliseconds without a byte while one of its sockets could take some. */
+  get longestGap(): number {
+    return this.#silence.longest;
+  }
+
+  /** How it ended; `undefined` while it goes on. */
+  get outcome(): PullOutcome | undefined {
+    return this.#outcome;
+  }
+
+  /** Whether the image has this blob. */
+  names(digest: Digest): boolean {
+    return this.image.contents.blobs.some((blob) => blob.digest === digest);
+  }
+
+  /** How well a request fits this pull: 0 is best, `undefined`: not at all. */
+  fit(digest: Digest, from: Offset): number | undefined {
+    if (this.#outcome !== undefined) return undefined;
+    const fits = this.#layersOf(digest).flatMap(({ layer }) => layer.fit(from) ?? []);
+    if (fits.length > 0) return Math.min(...fits);
+    return this.#layersOf(digest).length === 0 && this.names(digest) ? 0 : undefined;
+  }
+
+  /** The client asks for a blob of this image. */
+  request(digest: Digest, from: Offset): PullStream {
+    const fitOf = ({ layer }: IndexedLayer) => layer.fit(from) ?? Number.POSITIVE_INFINITY;
+    const [best] = this.#layersOf(digest).toSorted((a, b) => fitOf(a) - fitOf(b));
+    if (best !== undefined && from !== undefined) this.#startedAt ??= new Date(this.#clock.wall()).toISOString();
+    this.#open++;
+    const ended = () => {
+      this.#open--;
+      this.#restsSince = this.#clock.now();
+      this.#changed();
+    };
+    const stream = new PullStream(this, best, { clock: this.#clock, silence: this.#silence, ended });
+    best?.layer.begin(stream, from, this.#clock.now());
+    this.#changed();
+    return stream;
+  }
+
+  /** From now on, streams of these pulls cannot be told from each other. */
+  mixWith(pulls: readonly Pull[]): void {
+    const kin = new Set([this, ...pulls].flatMap((pull) => [...pull.#kin]));
+    for (const pull of kin) pull.#kin = kin;
+  }
+
+  /** What to hold of this pull alone, by the model. Never anything for clients that are not guarded. */
+  hold(now: number): Hold | undefined {
+    return this.#rules.guarded && this.#outcome === undefined
+      ? holdOf(this.#layers, this.#rules.model, now)
+      : undefined;
+  }
+
+  /** Until when the tail of this layer is to be held, whichever of the pulls it belongs to: the longest counts. */
+  holdUntil(layer: number, now: number): number | undefined {
+    const holds = [...this.#kin].flatMap((pull) => pull.hold(now) ?? []).filter((hold) => hold.layer === layer);
+    return holds.length === 0 ? undefined : Math.max(...holds.map(({ until }) => until));
+  }
+
+  /** Calls `listener` whenever what is to be held may have changed, until what is returned is called. */
+  watch(listener: () => void): () => void {
+    this.#watchers.add(listener);
+    return () => void this.#watchers.delete(listener);
+  }
+
+  /** Ends it when nothing more can be asked for, or nothing has been for a while. @returns how, when that is now. */
+  settle(): PullOutcome | undefined {
+    if (this.#outcome !== undefined || !this.started || this.isOpen) return undefined;
+    const rests = this.#clock.now() - this.#restsSince >= restAfter;
+    if (rests || this.#isComplete()) this.#outcome = this.#judge();
+    return this.#outcome;
+  }
+
+  /**
+   * Whether a repeat now looks like the retry of a node whose watchdog has cancelled this pull: it had all that it asked
+   * for, and much was left to unpack. True once.
+   */
+  suspectKill(): boolean {
+    const { timeout } = this.#rules.model;
+    const asked = this.#layers.filter(({ requestedAt }) => requestedAt !== undefined);
+    const lastByteAt = Math.max(...asked.map(({ deliveredAt }) => deliveredAt ?? Number.POSITIVE_INFINITY));
+    const unpacked = unpackedAt(this.#layers, this.#rules.model);
+    const now = this.#clock.now();
+    const near = unpacked - lastByteAt >= nearLimit * timeout;
+    const able = canTimeOut(this.client.runtime.watchdog);
+    if (this.#suspected || !able || !near || now < lastByteAt + timeout || now > unpacked + retryWithin) return false;
+    this.#suspected = true;
+    return true;
+  }
+
+  /** As it is shown. */
+  view(): PullView {
+    const { address, runtime } = this.client;
+    return {
+      client: address,
+      runtime: runtime.name,
+      version: runtime.version,
+      watchdog: runtime.watchdog,
+      image: this.image.name,
+      digest: this.image.digest,
+      startedAt: this.#startedAt,
+      layers: this.#layers.map(({ descriptor: { digest, size }, sent, state }) => ({ digest, size, sent, state })),
+      longestGap: this.longestGap,
+      drips: this.drips,
+      holds: this.holds,
+      outcome: this.#outcome,
+    };
+  }
+
+  /** The same content may stand in several places: then it is asked for once or more often. */
+  #layersOf(digest: Digest): IndexedLayer[] {
+    return this.#layers.flatMap((layer, index) => (layer.descriptor.digest === digest ? { layer, index } : []));
+  }
+
+  #isComplete(): boolean {
+    const delivered = this.#layers.filter(({ state }) => state === 'delivered');
+    const digests = new Set(delivered.map(({ descriptor }) => descriptor.digest));
+    return this.#layers.every(({ descriptor }) => digests.has(descriptor.digest));
+  }
+
+  #judge(): PullOutcome {
+    const states = new Set(this.#layers.map(({ state, parted }) => (parted ? 'requested' : state)));
+    if (states.has('failed')) return 'failed';
+    if (states.has('aborted')) return 'aborted';
+    return this.#isComplete() ? 'complete' : 'partial';
+  }
+
+  #changed(): void {
+    for (const pull of this.#kin) for (const listener of pull.#watchers) listener();
+  }
+}
