@@ -171,9 +171,10 @@ test('who asks only for manifests and the config pulls nothing, and who mounts p
 test('a manifest that is asked for twice before any layer is one pull', () => {
   const { sessions, begin, ask } = setUp();
   const image = imageOf('a', [10, 20]);
+  const connection = {};
   begin(image);
-  begin(image);
-  assert.equal(ask(image.layer(0)).pull, ask(image.layer(1)).pull);
+  begin(image, connection);
+  assert.equal(ask(image.layer(0), connection).pull, ask(image.layer(1)).pull);
   assert.equal(sessions.pulls().length, 1);
 });
 
@@ -327,6 +328,19 @@ test('whoever holds is told when that may have changed', () => {
   assert.equal(told, 3);
 });
 
+test('only the response that brings the end of a layer is held', () => {
+  const { clock, begin, ask } = setUp();
+  const image = imageOf('a', [giant, 100]);
+  begin(image);
+  deliver(ask(image.layer(0)), giant);
+  const replaced = ask(image.layer(1));
+  replaced.sent(50);
+  const last = ask(image.layer(1), {}, 40);
+  const part = ask(image.layer(1), {}, 'part');
+  const held = [replaced, last, part].map((stream) => stream.holdUntil(clock.now()) !== undefined);
+  assert.deepEqual(held, [false, true, false]);
+});
+
 test('where pulls cannot be told apart, the longer hold counts', () => {
   const { clock, begin, ask } = setUp();
   const image = imageOf('a', [mib, giant, 32]);
@@ -338,7 +352,10 @@ test('where pulls cannot be told apart, the longer hold counts', () => {
   const lasts = [ask(image.layer(2)), ask(image.layer(2))];
   deliver(early, giant);
   clock.advance(20_000);
+  let told = 0;
+  early.pull.watch(() => told++);
   deliver(late, giant);
+  assert.equal(told, 1, 'what happens to one may change the other');
   const [one, other] = lasts.map((stream) => stream.holdUntil(clock.now()));
   assert.ok(one !== undefined && one === other, `${one} and ${other}`);
   assert.ok(one > clock.now() + 25_000, 'as long as the later one needs');
@@ -436,17 +453,45 @@ test('a pull that is under way is not forgotten, however long it takes', () => {
 
 test('however many ask, memory stays bounded, and the latest are remembered', () => {
   const { sessions, begin } = setUp();
+  const small = imageOf('small', [1]);
   const large = imageOf(
     'large',
     Array.from({ length: 3000 }, () => 1),
   );
   const clientAt = (index: number) => ({ ...crio, address: `10.1.${index >> 8}.${index & 255}` });
+  for (let index = 0; index < 300; index++) begin(small, {}, clientAt(index));
   for (let index = 0; index < 300; index++) begin(large, {}, clientAt(index));
   assert.equal(sessions.isPromised(clientAt(0), repository, large.layer(0)), false);
   assert.equal(sessions.isPromised(clientAt(299), repository, large.layer(0)), true);
-  const images = Array.from({ length: 40 }, (_, index) => imageOf(`image ${index}`, [10]));
+});
+
+test('of one client, the latest promises are remembered', () => {
+  const { sessions, begin } = setUp();
+  const images = Array.from({ length: 6 }, (_, index) =>
+    imageOf(
+      `image ${index}`,
+      Array.from({ length: 2000 }, () => 10),
+    ),
+  );
   for (const image of images) begin(image);
-  assert.equal(sessions.isPromised(crio, repository, images[0]?.layer(0) ?? large.digest), true);
+  const remembered = images.map((image) => sessions.isPromised(crio, repository, image.layer(1000)));
+  assert.deepEqual(remembered, [false, true, true, true, true, true]);
+});
+
+test('pulls that have ended are shown for a while', () => {
+  const { sessions, begin, ask } = setUp();
+  const images = Array.from({ length: 250 }, (_, index) => imageOf(`image ${index}`, [10]));
+  for (const image of images) {
+    begin(image);
+    deliver(ask(image.layer(0)), 10);
+  }
+  assert.deepEqual(
+    sessions.pulls().map(({ digest }) => digest),
+    images
+      .slice(50)
+      .toReversed()
+      .map(({ digest }) => digest),
+  );
 });
 
 test('an image of a great many layers is followed as far as that is sensible', () => {
