@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { lacking } from '../support/lacking.ts';
+import { run } from '../support/program.ts';
+import { repository } from '../support/real-image.ts';
+import { scenePrograms, setRealScene } from '../support/real-scene.ts';
+import { writeRegistriesConf } from '../support/registries-conf.ts';
+import { assertSameBlobs } from '../support/same-content.ts';
+import { tempDir } from '../support/temp.ts';
+
+const skip = lacking(scenePrograms);
+
+/** Copies an image with all its architectures through the mirror. @returns the directory of its blobs */
+async function pull(mirror: string, tag: string): Promise<string> {
+  const layout = join(tempDir(), 'layout');
+  const conf = writeRegistriesConf([mirror]);
+  const source = `docker://docker.io/${repository}:${tag}`;
+  await run(['skopeo', '--registries-conf', conf, 'copy', '--all', '--quiet', source, `oci:${layout}:${tag}`]);
+  return join(layout, 'blobs');
+}
+
+for (const tokens of [false, true]) {
+  const where = tokens ? 'a registry behind tokens' : 'a plain registry';
+  test(`skopeo gets byte for byte what is in ${where}, cold and with the registry stopped`, { skip }, async (t) => {
+    const { upstream, mirror, authority, original } = await setRealScene(t, { tokens });
+    for (const tag of ['v1', 'multi']) assertSameBlobs(await pull(authority, tag), original.closure(tag), original);
+    await upstream.stop();
+    for (const tag of ['v1', 'multi']) assertSameBlobs(await pull(authority, tag), original.closure(tag), original);
+    assert.deepEqual([...new Set(upstream.scopes)], tokens ? [`repository:${repository}:pull`] : []);
+    await mirror.close();
+    assertSameBlobs(join(mirror.dataDir, 'blobs'), original.blobs('multi'), original);
+  });
+}

@@ -1,0 +1,30 @@
+import type { TestContext } from 'node:test';
+import { DockerRegistry, type RegistryOptions } from './docker-registry.ts';
+import { startMirror, type TestMirror } from './mirror.ts';
+import type { OciLayout } from './oci-layout.ts';
+import { imagePrograms, realImage } from './real-image.ts';
+
+/** What `setRealScene` needs. */
+export const scenePrograms = [...imagePrograms, 'openssl'] as const;
+
+/** A real registry with real images, and a mirror before it. */
+export interface RealScene {
+  readonly upstream: DockerRegistry;
+  readonly mirror: TestMirror;
+  /** Host and port of the mirror, as in a reference. */
+  readonly authority: string;
+  /** What was pushed. */
+  readonly original: OciLayout;
+}
+
+/** Starts a registry that has `demo/app:v1` and `demo/app:multi`, and a mirror that knows it as docker.io. Both end with the test. */
+export async function setRealScene(test: TestContext, options: RegistryOptions = {}): Promise<RealScene> {
+  const { layout: original, registryDir } = await realImage();
+  const upstream = await DockerRegistry.start(registryDir, options);
+  test.after(() => upstream.stop());
+  const { host = '127.0.0.1' } = options;
+  const entry = { endpoints: [upstream.url], insecure: true, privateNetwork: true };
+  const config = { listen: `${host}:0`, upstreams: { 'docker.io': entry } };
+  const mirror = await startMirror(test, { config });
+  return { upstream, mirror, authority: `${host}:${mirror.port}`, original };
+}
