@@ -48,7 +48,8 @@ export async function answerPull(parts: PullParts, request: IncomingMessage, res
   try {
     await answer(parts, visit);
   } catch (error) {
-    if (left.signal.aborted) return;
+    // A write may find out that the client is gone before its connection says so.
+    if (left.signal.aborted || request.socket.destroyed) return;
     record.error = describeError(error);
     replyError(request, response, toRegistryError(error, askedOf(record)), parts.clock);
   }

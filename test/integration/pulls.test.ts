@@ -5,7 +5,7 @@ import type { ClientView } from '../../src/pulls/clients.ts';
 import type { PullView } from '../../src/pulls/pull-view.ts';
 import { fetchRaw } from '../support/client.ts';
 import { CrioNode } from '../support/crio-node.ts';
-import { always, slow, status } from '../support/faults.ts';
+import { always, stallAfter, status } from '../support/faults.ts';
 import { makeIndex } from '../support/images.ts';
 import { type Scene, type SceneOptions, setScene } from '../support/scene.ts';
 import { until } from '../support/until.ts';
@@ -80,9 +80,11 @@ test('nodes that pull the same image behind one address at the same time are tol
 });
 
 test('a client that leaves has aborted its pull, unless it comes back for the rest', async (t) => {
-  const { upstream, manifestUrl, layer, layerUrl, pulls } = await setPulls(t);
+  const options = { upstream: { stallTimeout: '60s' } };
+  const { upstream, manifestUrl, layer, layerUrl, pulls } = await setPulls(t, options);
   await fetchRaw(manifestUrl, { headers: podman });
-  upstream.faults.push(slow(20_000_000));
+  // Or all of it would be in the buffers of the connection when the client leaves.
+  upstream.faults.push(stallAfter(2_000_000, 500));
   const leave = (received: number) => (received > 100_000 ? false : undefined);
   const { body } = await fetchRaw(layerUrl, { headers: podman, onBytes: leave });
   await until(async () => states(await pulls())[0]?.[0] === 'aborted');

@@ -33,7 +33,9 @@ test('a silence of the upstream is the longest gap of the log; a slow client is 
   await fetchRaw(manifestUrl);
   upstream.faults.push(stallAfter(1_500_000, 500));
   await fetchRaw(layerUrl);
-  const gap = Number(mirror.log.find(({ fields }) => fields['route'] === 'blob')?.fields['gapMs']);
+  const line = () => mirror.log.find(({ fields }) => fields['route'] === 'blob');
+  await until(() => line() !== undefined);
+  const gap = Number(line()?.fields['gapMs']);
   assert.ok(gap >= 400 && gap < 3000, `${gap} ms`);
 });
 
