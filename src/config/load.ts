@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import type { z } from 'zod';
+import { readProxyVariables } from './proxy.ts';
 import { type ConfigFile, configSchema } from './schema.ts';
 import { completeSettings, type Settings } from './settings.ts';
 
@@ -45,12 +46,14 @@ export function loadConfig({ file, env = process.env }: ConfigSources): Settings
   const parsed = configSchema.safeParse(overlay(source.value, overrides.value));
   const place = (at: readonly PropertyKey[]) => overrides.placeOf(at) ?? source.placeOf(at);
   if (!parsed.success) throw new ConfigError(parsed.error.issues.flatMap((issue) => describeIssue(issue, place)));
-  const settings = completeSettings(parsed.data);
+  const proxies = readProxyVariables(env);
+  const settings = completeSettings(parsed.data, proxies.proxy);
   const issues = crossCheck(settings, parsed.data).map(({ at, message }) => ({
     place: place(at),
     path: at.join('.'),
     message,
   }));
+  issues.push(...proxies.issues.map((issue) => ({ ...issue, path: '' })));
   if (issues.length > 0) throw new ConfigError(issues);
   return settings;
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type Network, parseNetwork } from './networks.ts';
+import { parseProxy } from './proxy.ts';
 import { parseDuration, parseSize } from './units.ts';
 
 const duration = written(parseDuration, 'a duration', ['250ms', '3s', '5m', '2h', '7d']);
@@ -8,6 +9,7 @@ const address = written(parseAddress, 'an address', ['127.0.0.1:5000', '[::1]:50
 const addresses = z.union([address.transform((one) => [one]), z.array(address).min(1)]);
 const network = written(parseNetwork, 'a network', ['10.0.0.0/8', 'fd00::/8']);
 const endpoint = written(parseEndpoint, 'a URL', ['https://registry.example.com']);
+const proxy = written(parseProxy, 'the URL of a proxy', ['http://proxy.example.com:3128']);
 
 const repositories = z
   .array(z.string().regex(/^[a-z0-9*._/-]+$/, 'expected a repository pattern like library/*'))
@@ -36,6 +38,7 @@ const upstream = z.strictObject({
   giveUp: duration.exactOptional().describe('How long a missing part of a blob is tried again'),
   stallTimeout: duration.exactOptional().describe('Silence after which a part is asked for again'),
   privateNetwork: z.boolean().exactOptional().describe('Redirects and token realms may have private addresses'),
+  proxy: proxy.exactOptional().describe('The HTTP proxy for all of this upstream; counts before the environment’s'),
   ca: z.string().min(1).exactOptional().describe('A PEM file of further certificate authorities'),
   insecure: z.boolean().exactOptional().describe('Plain http and unverified TLS are allowed'),
   allow: repositories.exactOptional().describe('Only these repositories may be pulled; `*` matches any characters'),

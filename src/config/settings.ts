@@ -1,4 +1,5 @@
 import type { Network } from './networks.ts';
+import type { ProxySettings } from './proxy.ts';
 import type { ConfigFile, ListenAddress, NetworkRate, UpstreamEntry } from './schema.ts';
 
 /** One upstream, complete. Durations are milliseconds. */
@@ -14,6 +15,7 @@ export interface UpstreamSettings {
   readonly giveUp: number;
   readonly stallTimeout: number;
   readonly privateNetwork: boolean;
+  readonly proxy: ProxySettings;
   readonly ca: string | undefined;
   readonly insecure: boolean;
   readonly allow: readonly string[] | undefined;
@@ -81,8 +83,10 @@ const defaultUpstreams: Readonly<Record<string, UpstreamEntry>> = {
   'public.ecr.aws': {},
 };
 
-/** Completes a configuration file with the defaults. */
-export function completeSettings(file: ConfigFile): Settings {
+const noProxy: ProxySettings = { http: undefined, https: undefined, except: '' };
+
+/** Completes a configuration file with the defaults; `proxy` is for upstreams that say none themselves. */
+export function completeSettings(file: ConfigFile, proxy: ProxySettings = noProxy): Settings {
   return {
     // Both loopback addresses, since `localhost` is either.
     listen: file.listen ?? [
@@ -93,7 +97,7 @@ export function completeSettings(file: ConfigFile): Settings {
     dataDir: file.dataDir ?? './data',
     cache: { maxSize: 100 * 2 ** 30, idleFlight: 10 * minutes, ...file.cache },
     defaultUpstream: file.defaultUpstream ?? 'docker.io',
-    upstreams: mergeUpstreams(file.upstreams ?? {}),
+    upstreams: mergeUpstreams(file.upstreams ?? {}, { credentials: undefined, proxy }),
     watchdog: { ...watchdogDefaults, ...file.watchdog },
     clients: { maxStreams: 2000, trustProxy: [], ...file.clients },
     drainTimeout: file.drainTimeout ?? minutes,
@@ -101,21 +105,25 @@ export function completeSettings(file: ConfigFile): Settings {
   };
 }
 
-function mergeUpstreams(entries: Readonly<Record<string, UpstreamEntry | null>>): UpstreamSettings[] {
+/** What an upstream has that says nothing of its own. */
+type Common = Pick<UpstreamSettings, 'credentials' | 'proxy'>;
+
+function mergeUpstreams(entries: Readonly<Record<string, UpstreamEntry | null>>, common: Common): UpstreamSettings[] {
   const names = new Set([...Object.keys(defaultUpstreams), ...Object.keys(entries)]);
   return [...names]
     .filter((name) => entries[name] !== null)
-    .map((name) => completeUpstream(name, { ...defaultUpstreams[name], ...entries[name] }));
+    .map((name) => completeUpstream(name, { ...defaultUpstreams[name], ...entries[name] }, common));
 }
 
-function completeUpstream(name: string, entry: UpstreamEntry): UpstreamSettings {
+function completeUpstream(name: string, { proxy, ...entry }: UpstreamEntry, common: Common): UpstreamSettings {
   return {
     ...upstreamDefaults,
+    ...common,
     name,
     endpoints: [`https://${name}`],
-    credentials: undefined,
     ca: undefined,
     allow: undefined,
     ...entry,
+    ...(proxy === undefined ? {} : { proxy: { http: proxy, https: proxy, except: '' } }),
   };
 }

@@ -15,7 +15,7 @@ const privateSubnets = [
   ['198.51.100.0', 24, 'ipv4'],
   ['203.0.113.0', 24, 'ipv4'],
   ['224.0.0.0', 3, 'ipv4'],
-  ['::', 127, 'ipv6'],
+  ['::', 96, 'ipv6'],
   ['64:ff9b:1::', 48, 'ipv6'],
   ['100::', 64, 'ipv6'],
   ['2001::', 23, 'ipv6'],
@@ -27,9 +27,9 @@ const privateSubnets = [
   ['ff00::', 8, 'ipv6'],
 ] as const;
 
-/** An upstream pointed to an address that is not on the public Internet. */
-export class PrivateAddressError extends Error {
-  override readonly name = 'PrivateAddressError';
+/** An upstream pointed to where it may not lead us: to an address that is not on the public Internet, or to plain http. */
+export class ForbiddenAddressError extends Error {
+  override readonly name = 'ForbiddenAddressError';
 }
 
 /** Keeps connections to hosts that an upstream names (redirects, token realms) away from private networks. */
@@ -58,7 +58,7 @@ export class AddressGuard {
         const [first] = addresses ?? [];
         if (error || first === undefined) return callback(error, '');
         if (addresses.some(({ address }) => this.isPrivate(address))) {
-          return callback(new PrivateAddressError(`${hostname} has a private address`), '');
+          return callback(new ForbiddenAddressError(`${hostname} has a private address`), '');
         }
         if (options.all) callback(null, addresses);
         else callback(null, first.address, first.family);

@@ -1,85 +1,70 @@
-import { readFileSync } from 'node:fs';
-import { isIP } from 'node:net';
-import { getCACertificates } from 'node:tls';
-import { Agent, Pool } from 'undici';
 import type { Clock } from '../async/clock.ts';
 import { Deadline } from '../async/deadline.ts';
 import type { UpstreamSettings } from '../config/settings.ts';
-import { AddressGuard, PrivateAddressError } from './addresses.ts';
+import { programVersion } from '../config/version.ts';
+import { ForbiddenAddressError } from './addresses.ts';
+import { Connections } from './connections.ts';
 import { UpstreamError, type UpstreamFailure } from './errors.ts';
-import { ReadBuffers } from './read-buffers.ts';
 import { UpstreamResponse } from './response.ts';
 
 /** What is sent: nothing but what the mirror itself says. */
 export interface OutgoingRequest {
-  readonly method: 'GET' | 'HEAD';
+  readonly method: 'GET' | 'HEAD' | 'POST';
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
   /** Milliseconds of silence, before the headers and within the body, after which it has failed. */
   readonly patience: number;
   readonly signal: AbortSignal;
 }
 
-const connectTimeout = 3000;
-/** Connections beyond those that carry blobs, so that a manifest or a token never waits for a layer. */
-const spareConnections = 8;
-const maxRedirectOrigins = 64;
-const maxHeaderSize = 32 * 1024;
+/** Some CDNs refuse clients without a name; nothing may be compressed, since it is digests and ranges that count. */
+const ownHeaders = { 'user-agent': `weir/${programVersion()}`, 'accept-encoding': 'identity' };
 
-/**
- * Connections to one upstream: a pool per configured endpoint, and one bounded agent for the hosts that these name in
- * redirects and token realms. Redirects are not followed here, nothing is decompressed, HTTP/2 is off: one stalled
- * connection must not stall the others.
- */
+/** How undici calls it that a proxy wants a login, or does not connect. */
+const refusedByProxy = /^UND_ERR_(?:INVALID_ARG|ABORTED|PRX_)/;
+
+/** Sends requests of one upstream, and says what it means when there is no answer. */
 export class Transport {
-  readonly #settings: UpstreamSettings;
+  readonly #upstream: string;
   readonly #clock: Clock;
-  readonly #guard = new AddressGuard();
-  readonly #plainBuffers = new ReadBuffers(false);
-  readonly #tlsBuffers = new ReadBuffers(true);
-  readonly #pools: ReadonlyMap<string, Pool>;
-  readonly #others: Agent;
+  readonly #connections: Connections;
 
   constructor(settings: UpstreamSettings, clock: Clock) {
-    this.#settings = settings;
+    this.#upstream = settings.name;
     this.#clock = clock;
-    const tls = tlsOptions(settings);
-    const options = { headersTimeout: 0, bodyTimeout: 0, allowH2: false, pipelining: 1, maxHeaderSize };
-    const connections = settings.connections + spareConnections;
-    this.#pools = new Map(
-      settings.endpoints.map((origin) => [
-        origin,
-        new Pool(origin, {
-          ...options,
-          connections,
-          connect: { ...tls, onread: this.#buffersFor(origin).onread, timeout: connectTimeout },
-        }),
-      ]),
-    );
-    const lookup = settings.privateNetwork ? {} : { lookup: this.#guard.lookup };
-    this.#others = new Agent({
-      ...options,
-      connections,
-      maxOrigins: maxRedirectOrigins,
-      connect: { ...tls, ...lookup, onread: this.#tlsBuffers.onread, timeout: connectTimeout },
-    });
+    this.#connections = new Connections(settings);
   }
 
   /** @throws UpstreamError when there is no answer; the signal's reason when that aborts. */
-  async send({ method, url, headers, patience, signal }: OutgoingRequest): Promise<UpstreamResponse> {
-    const pool = this.#pools.get(url.origin);
-    if (pool === undefined) this.#checkForeign(url);
+  async send(request: OutgoingRequest): Promise<UpstreamResponse> {
+    try {
+      return await this.#sendOnce(request);
+    } catch (error) {
+      if (!(error instanceof UpstreamError && error.kind === 'reset')) throw error;
+      // A kept connection that the other side closed just now says nothing: the same again, on a new one.
+      return this.#sendOnce(request);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#connections.close();
+  }
+
+  async #sendOnce({ method, url, headers, body, patience, signal }: OutgoingRequest): Promise<UpstreamResponse> {
     const silent = () => this.#error('timeout', url, `${url.host} is silent`);
     const deadline = new Deadline(this.#clock, silent, signal);
+    const path = url.pathname + url.search;
+    const options = { origin: url.origin, path, method, headers: { ...ownHeaders, ...headers }, body: body ?? null };
+    let proxy: string | undefined;
     const failure = (cause: unknown) =>
-      deadline.signal.aborted ? deadline.signal.reason : this.#failureOf(cause, url);
-    const options = { origin: url.origin, path: url.pathname + url.search, method, headers: { ...headers } };
+      deadline.signal.aborted ? deadline.signal.reason : this.#failureOf(cause, url, proxy);
     try {
       deadline.set(patience);
-      const received = await (pool ?? this.#others).request({ ...options, signal: deadline.signal });
-      // Redirect targets are read like TLS, whatever they speak.
-      const buffers = pool === undefined ? this.#tlsBuffers : this.#buffersFor(url.origin);
-      return new UpstreamResponse(received, { deadline, patience, failure }, buffers);
+      const line = this.#connections.lineTo(url);
+      proxy = line.proxy;
+      const received = await line.dispatcher.request({ ...options, signal: deadline.signal });
+      return new UpstreamResponse(received, { deadline, patience, failure }, line.buffers);
     } catch (cause) {
       deadline.clear();
       throw failure(cause);
@@ -88,43 +73,25 @@ export class Transport {
     }
   }
 
-  async close(): Promise<void> {
-    await Promise.all([...this.#pools.values(), this.#others].map((each) => each.destroy()));
-  }
-
-  #buffersFor(origin: string): ReadBuffers {
-    return origin.startsWith('https:') ? this.#tlsBuffers : this.#plainBuffers;
-  }
-
-  #failureOf(cause: unknown, url: URL): UpstreamError {
+  #failureOf(cause: unknown, url: URL, proxy: string | undefined): UpstreamError {
     if (cause instanceof UpstreamError) return cause;
-    if (cause instanceof PrivateAddressError) return this.#error('forbidden', url, cause.message, cause);
+    if (cause instanceof ForbiddenAddressError) return this.#error('forbidden', url, cause.message, cause);
     const code = codeOf(cause);
-    return this.#error(kindOf(code), url, `${url.host}: ${code}`, cause);
+    if (proxy === undefined) return this.#error(kindOf(code), url, `${url.host}: ${code}`, cause);
+    // Of a proxy's refusal, only undici's text knows what it was.
+    const what = refusedByProxy.test(code) && cause instanceof Error ? cause.message : code;
+    return this.#error(kindOf(code), url, `${url.host} through the proxy ${proxy}: ${what}`, cause);
   }
 
   #error(kind: UpstreamFailure, url: URL, message: string, cause?: unknown): UpstreamError {
-    return new UpstreamError(this.#settings.name, kind, message, { endpoint: url.origin, cause });
+    return new UpstreamError(this.#upstream, kind, message, { endpoint: url.origin, cause });
   }
-
-  /** Hosts that an upstream named: no plain http and no private address, unless the configuration says so. */
-  #checkForeign(url: URL): void {
-    const { insecure, privateNetwork } = this.#settings;
-    const refuse = (why: string) => this.#error('forbidden', url, `it named ${url.host}, ${why}`);
-    if (url.protocol !== 'https:' && !(url.protocol === 'http:' && insecure)) throw refuse('but not over https');
-    const host = url.hostname.replace(/^\[|\]$/g, '');
-    if (!privateNetwork && isIP(host) !== 0 && this.#guard.isPrivate(host)) throw refuse('a private address');
-  }
-}
-
-function tlsOptions({ ca, insecure }: UpstreamSettings): { ca?: string[]; rejectUnauthorized?: boolean } {
-  if (ca !== undefined) return { ca: [...getCACertificates('default'), readFileSync(ca, 'utf8')] };
-  return insecure ? { rejectUnauthorized: false } : {};
 }
 
 function kindOf(code: string): UpstreamFailure {
   if (/TIMEOUT|TIMEDOUT/.test(code)) return 'timeout';
   if (/^(?:ECONNRESET|EPIPE|UND_ERR_SOCKET|UND_ERR_CLOSED|UND_ERR_DESTROYED)$/.test(code)) return 'reset';
+  if (refusedByProxy.test(code)) return 'unreachable';
   if (/^(?:UND_ERR_|HPE_|HTTPParserError)/.test(code)) return 'invalid';
   return 'unreachable';
 }

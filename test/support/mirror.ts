@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from '../../src/async/clock.ts';
+import type { ProxySettings } from '../../src/config/proxy.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { completeSettings, type Settings } from '../../src/config/settings.ts';
 import type { Log, LogFields } from '../../src/metrics/log.ts';
@@ -31,6 +32,8 @@ export interface MirrorOptions {
   readonly config?: unknown;
   readonly clock?: Clock;
   readonly dataDir?: string;
+  /** What the proxy variables of the environment say. */
+  readonly proxy?: ProxySettings | undefined;
 }
 
 /** What ends, and tells others. */
@@ -39,8 +42,8 @@ export interface Ends {
 }
 
 /** Settings from the keys of a configuration file. */
-export function settingsOf(config: unknown): Settings {
-  return completeSettings(configSchema.parse(config));
+export function settingsOf(config: unknown, proxy?: ProxySettings): Settings {
+  return completeSettings(configSchema.parse(config), proxy);
 }
 
 /** Starts a mirror; it is closed when the test ends. */
@@ -48,7 +51,10 @@ export async function startMirror(test: Ends, options: MirrorOptions = {}): Prom
   const dataDir = options.dataDir ?? tempDir();
   const config = { listen: '127.0.0.1:0', admin: '127.0.0.1:0', ...(options.config as object), dataDir };
   const log: LogLine[] = [];
-  const mirror = await Mirror.open(settingsOf(config), { clock: options.clock ?? systemClock, log: collect(log) });
+  const mirror = await Mirror.open(settingsOf(config, options.proxy), {
+    clock: options.clock ?? systemClock,
+    log: collect(log),
+  });
   const { registry, admin } = await mirror.listen();
   const [{ port } = { port: 0 }] = registry;
   const adminUrl = `http://127.0.0.1:${admin.port}`;

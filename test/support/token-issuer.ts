@@ -31,7 +31,7 @@ export class TokenIssuer {
 
   /** Starts one on a port that the system chooses. */
   static async start(): Promise<TokenIssuer> {
-    const issuer = new TokenIssuer(await makeCertificate('issuer'));
+    const issuer = new TokenIssuer(makeCertificate('issuer'));
     await new Promise<void>((resolve) => issuer.#server.listen(0, '127.0.0.1', resolve));
     return issuer;
   }

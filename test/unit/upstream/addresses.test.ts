@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { LookupAddress, LookupOptions } from 'node:dns';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { AddressGuard, PrivateAddressError } from '../../../src/upstream/addresses.ts';
+import { AddressGuard, ForbiddenAddressError } from '../../../src/upstream/addresses.ts';
 
 const guard = new AddressGuard();
 
@@ -96,8 +96,8 @@ function lookUp(host: string, options: LookupOptions): Promise<string | LookupAd
 
 test('a name that leads to a private address is refused at the moment of use', async () => {
   for (const all of [true, false]) {
-    await assert.rejects(lookUp('localhost', { all }), PrivateAddressError);
-    await assert.rejects(lookUp('127.0.0.1', { all }), PrivateAddressError);
+    await assert.rejects(lookUp('localhost', { all }), ForbiddenAddressError);
+    await assert.rejects(lookUp('127.0.0.1', { all }), ForbiddenAddressError);
   }
 });
 
