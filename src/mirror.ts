@@ -57,13 +57,13 @@ export class Mirror {
   #cancelFlush: Cancel = () => {};
 
   private constructor(settings: Settings, surroundings: Surroundings, storage: StorageDriver, catalog: Catalog) {
-    const { clock } = surroundings;
+    const { clock, log } = surroundings;
     this.#settings = settings;
     this.#surroundings = surroundings;
     this.#storage = storage;
     this.#catalog = catalog;
     this.#admission = new Admission(this.#budget, settings.clients.maxStreams);
-    this.#routes = new Routes(settings, clock);
+    this.#routes = new Routes(settings, clock, log);
     this.#sessions = new Sessions({ clock, metrics: this.#metrics, rulesOf: configuredRules(settings.watchdog) });
     this.#flights = new Flights({
       clock,

@@ -38,6 +38,10 @@ const upstream = z.strictObject({
   giveUp: duration.exactOptional().describe('How long a missing part of a blob is tried again'),
   stallTimeout: duration.exactOptional().describe('Silence after which a part is asked for again'),
   privateNetwork: z.boolean().exactOptional().describe('Redirects and token realms may have private addresses'),
+  realms: z
+    .array(z.string().regex(/^[a-z0-9.-]+(?::\d{1,5})?$/, 'expected a host like gitlab.example.com'))
+    .exactOptional()
+    .describe('Hosts of token services that may be sent our login though they are of another domain than the registry'),
   proxy: proxy.exactOptional().describe('The HTTP proxy for all of this upstream; counts before the environment’s'),
   ca: z.string().min(1).exactOptional().describe('A PEM file of further certificate authorities'),
   insecure: z.boolean().exactOptional().describe('Plain http and unverified TLS are allowed'),
@@ -64,6 +68,12 @@ export const configSchema = z.strictObject({
     })
     .exactOptional()
     .describe('Merged over the defaults by name; null removes one'),
+  credentials: z
+    .strictObject({
+      dockerConfig: z.string().min(1).describe('A config.json of Docker, an auth.json or a .dockerconfigjson'),
+    })
+    .exactOptional()
+    .describe('Logins for the upstreams that have none of their own; read at each use'),
   watchdog: z
     .strictObject({
       timeout: more(duration).exactOptional().describe('After so much silence, nodes are assumed to give up a pull'),

@@ -7,7 +7,10 @@ export interface UpstreamSettings {
   readonly name: string;
   readonly endpoints: readonly string[];
   readonly aliases: readonly string[];
-  readonly credentials: { readonly username: string; readonly passwordFile: string } | undefined;
+  readonly credentials:
+    | { readonly username: string; readonly passwordFile: string }
+    | { readonly dockerConfig: string }
+    | undefined;
   readonly tagTtl: number;
   readonly negativeTtl: number;
   readonly staleIfError: number;
@@ -15,6 +18,8 @@ export interface UpstreamSettings {
   readonly giveUp: number;
   readonly stallTimeout: number;
   readonly privateNetwork: boolean;
+  /** Hosts of token services that may be sent our login. */
+  readonly realms: readonly string[];
   readonly proxy: ProxySettings;
   readonly ca: string | undefined;
   readonly insecure: boolean;
@@ -60,6 +65,7 @@ const upstreamDefaults = {
   giveUp: 15 * minutes,
   stallTimeout: 3 * seconds,
   privateNetwork: false,
+  realms: [],
   insecure: false,
   deny: [],
 } as const;
@@ -97,7 +103,7 @@ export function completeSettings(file: ConfigFile, proxy: ProxySettings = noProx
     dataDir: file.dataDir ?? './data',
     cache: { maxSize: 100 * 2 ** 30, idleFlight: 10 * minutes, ...file.cache },
     defaultUpstream: file.defaultUpstream ?? 'docker.io',
-    upstreams: mergeUpstreams(file.upstreams ?? {}, { credentials: undefined, proxy }),
+    upstreams: mergeUpstreams(file.upstreams ?? {}, { credentials: file.credentials, proxy }),
     watchdog: { ...watchdogDefaults, ...file.watchdog },
     clients: { maxStreams: 2000, trustProxy: [], ...file.clients },
     drainTimeout: file.drainTimeout ?? minutes,

@@ -1,19 +1,22 @@
 import { LRUCache } from 'lru-cache';
-import type { Clock } from '../async/clock.ts';
 import { type Challenge, parseChallenges } from '../http/challenge.ts';
-import { basic, type Credentials } from './credentials.ts';
+import type { Credentials } from './credentials.ts';
 import { UpstreamError } from './errors.ts';
-import { type TokenRequest, Tokens } from './tokens.ts';
-import type { Transport } from './transport.ts';
+import { type Authorization, type AuthTarget, basic } from './login.ts';
+import type { TokenRequest } from './token-service.ts';
+import type { Tokens } from './tokens.ts';
+import { leadsDown } from './trust.ts';
 
-/** A repository at a host, as far as logging in is concerned. */
-export interface AuthTarget {
-  readonly url: URL;
-  /** The repository's name at the endpoint. */
-  readonly repository: string;
-  /** Whether the host is one of our own endpoints. Hosts that they redirect to are asked anonymously. */
-  readonly trusted: boolean;
+/** How a registry asks for a login. */
+export interface Demand {
+  /** The lines of `WWW-Authenticate`. */
+  readonly lines: readonly string[];
+  /** Whether they were said of this repository. What `/v2/` says has a placeholder for a scope. */
+  readonly exact: boolean;
 }
+
+/** Characters of challenges that are kept. */
+const maxSize = 16 * 1024 * 1024;
 
 /**
  * Logs in at the registries of one upstream, as they challenge:
@@ -25,76 +28,84 @@ export class Authenticator {
   readonly #upstream: string;
   readonly #credentials: Credentials;
   readonly #tokens: Tokens;
-  readonly #learned = new LRUCache<string, Challenge>({ max: 10_000 });
+  readonly #learned = new LRUCache<string, Challenge>({
+    maxSize,
+    sizeCalculation: ({ params }, key) => key.length + [...params].join().length,
+  });
 
-  constructor(upstream: string, transport: Transport, credentials: Credentials, clock: Clock) {
+  constructor(upstream: string, credentials: Credentials, tokens: Tokens) {
     this.#upstream = upstream;
     this.#credentials = credentials;
-    this.#tokens = new Tokens(upstream, transport, credentials, clock);
+    this.#tokens = tokens;
   }
 
   /** The `Authorization` for a first request; `undefined` where none is known to be wanted. @throws UpstreamError */
-  async prepare(target: AuthTarget, signal: AbortSignal): Promise<string | undefined> {
+  async prepare(target: AuthTarget, signal: AbortSignal): Promise<Authorization | undefined> {
     const challenge = this.#learned.get(keyOf(target));
     return challenge && this.#respond(target, challenge, undefined, signal);
   }
 
   /**
-   * Answers a 401. `sent` is the `Authorization` that was refused, `lines` are its `WWW-Authenticate` lines.
+   * Answers a 401. `sent` is the `Authorization` that was refused.
    * @returns the `Authorization` for one more request.
    * @throws UpstreamError `denied` or `login` when there is nothing more to offer.
    */
   async answer(
     target: AuthTarget,
-    lines: readonly string[],
-    sent: string | undefined,
+    { lines, exact }: Demand,
+    sent: Authorization | undefined,
     signal: AbortSignal,
-  ): Promise<string> {
+  ): Promise<Authorization> {
+    const refusal = this.refusal(target, sent);
     const challenges = lines.flatMap(parseChallenges);
-    const challenge = pick(challenges, 'bearer') ?? pick(challenges, 'basic');
-    if (challenge === undefined) throw this.#refused(target, 'it asks for a login, but not how');
+    const found = pick(challenges, 'bearer') ?? pick(challenges, 'basic');
+    if (found === undefined) throw sent ? refusal : this.#denied(target, 'it asks for a login, but not how');
+    const challenge = exact ? found : withoutScope(found);
     this.#learned.set(keyOf(target), challenge);
     const authorization = await this.#respond(target, challenge, sent, signal);
-    if (authorization === undefined || authorization === sent) throw this.refusal(target, sent);
+    if (authorization === undefined || authorization.header === sent?.header) throw refusal;
     return authorization;
   }
 
   /** What it means that this `Authorization` was refused. */
-  refusal(target: AuthTarget, sent: string | undefined): UpstreamError {
-    if (sent?.startsWith('Basic ')) {
-      return new UpstreamError(this.#upstream, 'login', 'our login was refused', {
-        endpoint: target.url.origin,
-        status: 401,
-      });
-    }
-    return this.#refused(target, 'access was refused');
+  refusal(target: AuthTarget, sent: Authorization | undefined): UpstreamError {
+    if (sent?.failedLogin !== undefined) return sent.failedLogin;
+    if (sent?.login === undefined) return this.#denied(target, 'access was refused');
+    this.#credentials.refused(target, sent.login);
+    return this.#credentials.refusal(target);
   }
 
   async #respond(
     target: AuthTarget,
     challenge: Challenge,
-    sent: string | undefined,
+    refused: Authorization | undefined,
     signal: AbortSignal,
-  ): Promise<string | undefined> {
+  ): Promise<Authorization | undefined> {
     if (challenge.scheme === 'bearer') {
-      const refused = sent?.startsWith('Bearer ') ? sent.slice('Bearer '.length) : undefined;
-      return `Bearer ${await this.#tokens.get(this.#tokenRequest(target, challenge), refused, signal)}`;
+      return this.#tokens.get(this.#tokenRequest(target, challenge), refused, signal);
     }
-    const login = target.trusted ? await this.#credentials.login() : undefined;
-    return login && basic(login);
+    const login = await this.#credentials.login(target);
+    return login?.account && { header: basic(login.account), login, failedLogin: undefined };
   }
 
-  #tokenRequest({ url, repository, trusted }: AuthTarget, { params }: Challenge): TokenRequest {
-    const realm = params.get('realm') ?? '';
-    if (!URL.canParse(realm)) {
-      throw new UpstreamError(this.#upstream, 'invalid', 'its token service has no URL', { endpoint: url.origin });
-    }
-    // The challenge of the real request knows best (public ECR wants `aws`); an empty one is as good as none.
-    const scope = params.get('scope') || `repository:${repository}:pull`;
-    return { realm: new URL(realm), service: params.get('service') || undefined, scope, challenger: url, trusted };
+  #tokenRequest(target: AuthTarget, { params }: Challenge): TokenRequest {
+    const { url, repository } = target;
+    const failure = (kind: 'invalid' | 'forbidden', message: string) =>
+      new UpstreamError(this.#upstream, kind, message, { endpoint: url.origin });
+    const text = params.get('realm') ?? '';
+    if (!URL.canParse(text)) throw failure('invalid', 'its token service has no URL');
+    const realm = new URL(text);
+    if (leadsDown(url, realm)) throw failure('forbidden', 'its token service is not on https');
+    const scopes = scopesOf(params.get('scope') ?? '');
+    return {
+      realm,
+      service: params.get('service') || undefined,
+      scopes: scopes.length > 0 ? scopes : [`repository:${repository}:pull`],
+      target,
+    };
   }
 
-  #refused({ url }: AuthTarget, message: string): UpstreamError {
+  #denied({ url }: AuthTarget, message: string): UpstreamError {
     return new UpstreamError(this.#upstream, 'denied', `${url.host}: ${message}`, {
       endpoint: url.origin,
       status: 401,
@@ -110,4 +121,17 @@ function pick(challenges: readonly Challenge[], scheme: string): Challenge | und
   return challenges.find(
     (challenge) => challenge.scheme === scheme && (scheme !== 'bearer' || challenge.params.has('realm')),
   );
+}
+
+function withoutScope({ scheme, params }: Challenge): Challenge {
+  return { scheme, params: new Map([...params].filter(([name]) => name !== 'scope')) };
+}
+
+/**
+ * The challenge of the real request knows best (public ECR wants `aws`), but for what it lets us do: some registries
+ * refuse anonymous clients that want to push.
+ */
+function scopesOf(text: string): string[] {
+  const scopes = text.split(' ').filter((scope) => scope !== '');
+  return scopes.map((scope) => scope.replace(/^(repository(?:\([^)]*\))?:.+):[^:]*$/, '$1:pull'));
 }

@@ -1,11 +1,12 @@
 import type { Clock } from '../async/clock.ts';
 import type { UpstreamSettings } from '../config/settings.ts';
-import { programVersion } from '../config/version.ts';
 import { parseRetryAfter } from '../http/retry-after.ts';
-import type { Authenticator, AuthTarget } from './auth.ts';
+import type { Authenticator } from './auth.ts';
 import { UpstreamError } from './errors.ts';
+import type { Authorization, AuthTarget } from './login.ts';
 import type { UpstreamResponse } from './response.ts';
 import type { Transport } from './transport.ts';
+import { leadsDown } from './trust.ts';
 
 /** One question to a registry. */
 export interface Question {
@@ -27,7 +28,6 @@ export interface Answer {
 
 const maxRedirects = 8;
 const redirects = new Set([301, 302, 303, 307, 308]);
-const userAgent = `weir/${programVersion()}`;
 
 /** Asks one registry: logs in when it wants that, and follows redirects by hand. */
 export class Exchange {
@@ -63,49 +63,36 @@ export class Exchange {
    * @throws UpstreamError for everything that is neither 2xx nor a redirect.
    */
   async once(question: Question): Promise<{ response: UpstreamResponse; location: URL | undefined }> {
-    const response = await this.#login(question);
+    const { response, authorization } = await this.#login(question);
     if (response.status >= 200 && response.status < 300) return { response, location: undefined };
     await response.dump();
     const location = redirects.has(response.status) ? this.#locationOf(response, question.url) : undefined;
-    if (location === undefined) throw this.#failureOf(response, question.url);
-    return { response, location };
+    if (location !== undefined) return { response, location };
+    const failure = this.#failureOf(response, question.url);
+    throw (failure.definite && authorization?.failedLogin) || failure;
   }
 
-  async #login(question: Question): Promise<UpstreamResponse> {
+  /** Sends it with what the registry wants to see, which it may have to say first. */
+  async #login(question: Question): Promise<{ response: UpstreamResponse; authorization: Authorization | undefined }> {
     const { url, repository, signal } = question;
     const target: AuthTarget = { url, repository, trusted: this.#settings.endpoints.includes(url.origin) };
     const first = await this.#auth.prepare(target, signal);
     const response = await this.#send(question, first);
-    if (response.status !== 401) return response;
+    if (response.status !== 401) return { response, authorization: first };
     await response.dump();
     const lines = response.headerLines('www-authenticate');
-    const second = await this.#auth.answer(
-      target,
-      lines.length > 0 ? lines : await this.#ping(question),
-      first,
-      signal,
-    );
-    const again = await this.#send(question, second);
-    if (again.status !== 401) return again;
+    const exact = lines.length > 0;
+    const demand = { lines: exact ? lines : await this.#ping(question), exact };
+    const authorization = await this.#auth.answer(target, demand, first, signal);
+    const again = await this.#send(question, authorization);
+    if (again.status !== 401) return { response: again, authorization };
     await again.dump();
-    throw this.#auth.refusal(target, second);
+    throw this.#auth.refusal(target, authorization);
   }
 
-  async #send(question: Question, authorization: string | undefined): Promise<UpstreamResponse> {
-    const headers = {
-      'user-agent': userAgent,
-      'accept-encoding': 'identity',
-      ...question.headers,
-      ...(authorization === undefined ? {} : { authorization }),
-    };
-    try {
-      return await this.#transport.send({ ...question, headers });
-    } catch (error) {
-      // A kept connection that the other side closed just now says nothing: the same again, on a new one.
-      if (error instanceof UpstreamError && error.kind === 'reset')
-        return this.#transport.send({ ...question, headers });
-      throw error;
-    }
+  #send(question: Question, authorization: Authorization | undefined): Promise<UpstreamResponse> {
+    const headers = { ...question.headers, ...(authorization && { authorization: authorization.header }) };
+    return this.#transport.send({ ...question, headers });
   }
 
   /** Some registries answer 401 without a challenge: then the one of `/v2/` counts. */
@@ -116,8 +103,12 @@ export class Exchange {
   }
 
   #locationOf(response: UpstreamResponse, base: URL): URL | undefined {
-    const location = response.header('location');
-    return location !== undefined && URL.canParse(location, base.href) ? new URL(location, base.href) : undefined;
+    const text = response.header('location');
+    if (text === undefined || !URL.canParse(text, base.href)) return undefined;
+    const location = new URL(text, base.href);
+    if (!leadsDown(base, location)) return location;
+    const { name } = this.#settings;
+    throw new UpstreamError(name, 'forbidden', `${base.host} leads away from https`, { endpoint: base.origin });
   }
 
   #failureOf(response: UpstreamResponse, { origin, host }: URL): UpstreamError {

@@ -2,6 +2,7 @@ import type { Clock } from '../async/clock.ts';
 import type { UpstreamSettings } from '../config/settings.ts';
 import { parseNextLink } from '../http/link.ts';
 import { parseContentRange } from '../http/range.ts';
+import type { Log } from '../metrics/log.ts';
 import { algorithmOf, type Digest, digestOf, isDigest } from '../oci/digest.ts';
 import { pageOf } from '../oci/list-query.ts';
 import { acceptManifests, essence, isSchema1, ociIndex } from '../oci/media-types.ts';
@@ -13,6 +14,8 @@ import { UpstreamError } from './errors.ts';
 import { type Answer, Exchange } from './exchange.ts';
 import { Health } from './health.ts';
 import { BodyTooLargeError } from './response.ts';
+import { TokenService } from './token-service.ts';
+import { Tokens } from './tokens.ts';
 import { Transport } from './transport.ts';
 
 /** A manifest as the upstream sent it. Its bytes hash to its digest, but for schema 1. */
@@ -47,12 +50,14 @@ export class Registry {
   readonly #transport: Transport;
   readonly #exchange: Exchange;
 
-  constructor(settings: UpstreamSettings, clock: Clock) {
+  constructor(settings: UpstreamSettings, clock: Clock, log: Log) {
     this.settings = settings;
     this.health = new Health(clock, settings.endpoints);
     this.#transport = new Transport(settings, clock);
-    const credentials = new Credentials(settings);
-    const auth = new Authenticator(settings.name, this.#transport, credentials, clock);
+    const credentials = new Credentials(settings, clock);
+    const service = new TokenService(settings.name, this.#transport, clock);
+    const tokens = new Tokens({ settings, service, credentials, clock, log });
+    const auth = new Authenticator(settings.name, credentials, tokens);
     this.#exchange = new Exchange(settings, this.#transport, auth, clock);
   }
 

@@ -1,5 +1,6 @@
 import type { Clock } from '../async/clock.ts';
 import type { Settings, UpstreamSettings } from '../config/settings.ts';
+import type { Log } from '../metrics/log.ts';
 import { RegistryError } from '../oci/errors.ts';
 import type { PullPath } from '../oci/pull-path.ts';
 import { Registry } from './registry.ts';
@@ -23,9 +24,9 @@ export class Routes {
   readonly #fallback: Upstream | undefined;
   readonly #hostLabels: ReadonlySet<string>;
 
-  constructor(settings: Settings, clock: Clock) {
+  constructor(settings: Settings, clock: Clock, log: Log) {
     for (const each of settings.upstreams) {
-      const upstream = { registry: new Registry(each, clock), permits: permission(each) };
+      const upstream = { registry: new Registry(each, clock, log), permits: permission(each) };
       for (const label of [each.name, ...each.aliases]) this.#byLabel.set(label, upstream);
     }
     this.#fallback = this.#byLabel.get(settings.defaultUpstream);

@@ -1,133 +1,124 @@
 import { LRUCache } from 'lru-cache';
-import { getDomain } from 'tldts';
 import { abortable } from '../async/abortable.ts';
 import type { Clock } from '../async/clock.ts';
 import { SingleFlight } from '../async/singleflight.ts';
-import { basic, type Credentials } from './credentials.ts';
-import { UpstreamError, type UpstreamFailure } from './errors.ts';
-import type { UpstreamResponse } from './response.ts';
-import type { Transport } from './transport.ts';
+import type { UpstreamSettings } from '../config/settings.ts';
+import { describeError, type Log } from '../metrics/log.ts';
+import type { Credentials } from './credentials.ts';
+import { UpstreamError } from './errors.ts';
+import type { Authorization } from './login.ts';
+import type { BoughtToken, TokenRequest, TokenService } from './token-service.ts';
+import { mayKnowLogin } from './trust.ts';
 
-/** What a Bearer challenge asks for. */
-export interface TokenRequest {
-  readonly realm: URL;
-  readonly service: string | undefined;
-  readonly scope: string;
-  /** The host that challenged: decides whether our credentials may go to the realm. */
-  readonly challenger: URL;
-  /** Whether the challenger is one of our own endpoints. */
-  readonly trusted: boolean;
-}
-
-interface Token {
-  readonly value: string;
+interface Token extends Authorization {
   /** Monotonic milliseconds after which it is not used any more. */
   readonly until: number;
 }
 
-const maxBody = 1024 * 1024;
-const shortestLife = 60;
+/** Bytes of keys and tokens that are kept. */
+const maxSize = 16 * 1024 * 1024;
 const usableShare = 0.8;
-/** Milliseconds for the token service to answer. */
-const patience = 4000;
+/** Milliseconds for which a token is used that comes from nowhere but a file. */
+const registryTokenLife = 60_000;
+/** Milliseconds after which a login that failed is tried again. */
+const pause = 5000;
+
+/** What `Tokens` asks. */
+export interface TokenSources {
+  readonly settings: Pick<UpstreamSettings, 'name' | 'realms'>;
+  readonly service: TokenService;
+  readonly credentials: Credentials;
+  readonly clock: Clock;
+  readonly log: Log;
+}
 
 /**
- * Tokens from an authorization service: distribution's token specification. One request at a time for each scope; a
- * token is used for 80 % of its life.
+ * The tokens of one upstream, each for what it was bought for and by whom: one repository's login never pays for
+ * another's token. One request at a time for each; a token is used for 80 % of its life. Where our login fails, an
+ * anonymous token takes its place for a while, so that a bad password does not end public pulls.
  */
 export class Tokens {
-  readonly #upstream: string;
-  readonly #transport: Transport;
-  readonly #credentials: Credentials;
-  readonly #clock: Clock;
-  readonly #tokens = new LRUCache<string, Token>({ max: 10_000 });
-  readonly #fetches = new SingleFlight<string>();
+  readonly #sources: TokenSources;
+  readonly #tokens = new LRUCache<string, Token>({
+    maxSize,
+    sizeCalculation: ({ header }, key) => header.length + key.length,
+  });
+  readonly #fetches = new SingleFlight<Token>();
 
-  constructor(upstream: string, transport: Transport, credentials: Credentials, clock: Clock) {
-    this.#upstream = upstream;
-    this.#transport = transport;
-    this.#credentials = credentials;
-    this.#clock = clock;
+  constructor(sources: TokenSources) {
+    this.#sources = sources;
   }
 
   /**
-   * A token for this scope; a new one when `refused` is the one that is held.
-   * @throws UpstreamError: `denied` when the service gives none to anonymous clients, `login` when it refuses our login.
+   * A token for these scopes; a new one when `refused` is the one that is held.
+   * @throws UpstreamError: `denied` when the service gives none to anonymous clients, `login` when ours gets none and an
+   * anonymous one neither.
    */
-  get(request: TokenRequest, refused: string | undefined, signal: AbortSignal): Promise<string> {
-    // A token that our login bought is never given to a host that may not have it.
-    const buyer = mayKnowLogin(request) ? 'login' : 'anonymous';
-    const key = `${buyer} ${request.realm.href} ${request.service ?? ''} ${request.scope}`;
+  async get(request: TokenRequest, refused: Authorization | undefined, signal: AbortSignal): Promise<Authorization> {
+    const key = this.#keyOf(request);
     const held = this.#tokens.get(key);
-    if (held !== undefined && held.until > this.#clock.now() && held.value !== refused)
-      return Promise.resolve(held.value);
+    if (held !== undefined && held.until > this.#sources.clock.now() && held.header !== refused?.header) return held;
     const fetching = this.#fetches.run(key, async () => {
       const token = await this.#fetch(request);
       this.#tokens.set(key, token);
-      return token.value;
+      return token;
     });
     return abortable(fetching, signal);
   }
 
+  /** A repository has one login, so its name stands for that. */
+  #keyOf({ realm, service, scopes, target }: TokenRequest): string {
+    const isOurs = target.trusted && this.#sources.credentials.configured;
+    return JSON.stringify([realm.href, service, scopes, ...(isOurs ? [target.url.origin, target.repository] : [])]);
+  }
+
   /** Not bound to any caller: all who wait share it. */
   async #fetch(request: TokenRequest): Promise<Token> {
-    const login = mayKnowLogin(request) ? await this.#credentials.login() : undefined;
-    const url = new URL(request.realm);
-    if (request.service !== undefined) url.searchParams.set('service', request.service);
-    url.searchParams.append('scope', request.scope);
-    if (login !== undefined) url.searchParams.set('account', login.username);
-    const headers = { accept: 'application/json', ...(login && { authorization: basic(login) }) };
-    const { signal } = new AbortController();
-    const response = await this.#transport.send({ method: 'GET', url, headers, patience, signal });
-    if (response.status === 200) return this.#read(response, url);
-    await response.dump();
-    throw this.#refusal(response, url, login !== undefined);
-  }
-
-  async #read(response: UpstreamResponse, url: URL): Promise<Token> {
-    const { token, expiresIn } = parseToken(await response.readAll(maxBody));
-    if (token === undefined) throw this.#error('invalid', url, 'the token service sent no token');
-    const life = Math.max(shortestLife, expiresIn) * 1000;
-    return { value: token, until: this.#clock.now() + life * usableShare };
-  }
-
-  #refusal({ status }: UpstreamResponse, url: URL, loggedIn: boolean): UpstreamError {
-    if (status === 401 || status === 403) {
-      return this.#error(loggedIn ? 'login' : 'denied', url, `the token service answered ${status}`, status);
+    try {
+      return (await this.#fetchWithLogin(request)) ?? this.#bought(await this.#sources.service.anonymously(request));
+    } catch (error) {
+      if (!(error instanceof UpstreamError && error.kind === 'login')) throw error;
+      return this.#inPlaceOfLogin(request, error);
     }
-    return this.#error(status === 429 ? 'limited' : 'status', url, `the token service answered ${status}`, status);
   }
 
-  #error(kind: UpstreamFailure, url: URL, message: string, status?: number): UpstreamError {
-    return new UpstreamError(this.#upstream, kind, message, { endpoint: url.origin, status });
+  /** @returns `undefined` where there is no login, or none that the service may know. */
+  async #fetchWithLogin(request: TokenRequest, again = true): Promise<Token | undefined> {
+    const { credentials, settings, service, log } = this.#sources;
+    const { target, realm } = request;
+    const login = await credentials.login(target);
+    if (login === undefined) return undefined;
+    if (login.registryToken !== undefined) {
+      return this.#token({ value: login.registryToken, life: registryTokenLife }, { login, failedLogin: undefined });
+    }
+    if (!mayKnowLogin(realm, target, settings.realms)) {
+      log.warn({ upstream: settings.name, realm: realm.host }, 'a token service is not told our login');
+      return undefined;
+    }
+    const bought = await service.withLogin(request, login);
+    if (bought !== undefined) return this.#bought(bought);
+    credentials.refused(target, login);
+    if (!again) throw credentials.refusal(target);
+    // It may have been rotated just now. The same one is not given out again.
+    return this.#fetchWithLogin(request, false);
   }
-}
 
-/**
- * Whether our login may be sent to this realm: only for a challenge of our own endpoint, and only to its own host or
- * another of the same registrable domain (`auth.docker.io` for `registry-1.docker.io`). Never over plain http that the
- * challenger does not use itself.
- */
-export function mayKnowLogin({ realm, challenger, trusted }: TokenRequest): boolean {
-  if (!trusted || (realm.protocol !== 'https:' && challenger.protocol === 'https:')) return false;
-  if (realm.hostname === challenger.hostname) return true;
-  const domain = getDomain(challenger.hostname, { allowPrivateDomains: true });
-  return domain !== null && getDomain(realm.hostname, { allowPrivateDomains: true }) === domain;
-}
+  async #inPlaceOfLogin(request: TokenRequest, failedLogin: UpstreamError): Promise<Token> {
+    const { service, settings, log, clock } = this.#sources;
+    log.warn({ upstream: settings.name, error: describeError(failedLogin) }, 'our login failed: going on without it');
+    const bought = await service.anonymously(request).catch(() => {
+      throw failedLogin;
+    });
+    const token = this.#token(bought, { login: undefined, failedLogin });
+    return { ...token, until: Math.min(token.until, clock.now() + pause) };
+  }
 
-/**
- * Reads a token service's answer: `token`, else `access_token`, and its life in seconds, 0 where it does not say. A token
- * that could not be a header is none. Never throws.
- */
-export function parseToken(bytes: Buffer): { token: string | undefined; expiresIn: number } {
-  const none = { token: undefined, expiresIn: 0 };
-  try {
-    const json: unknown = JSON.parse(bytes.toString('utf8'));
-    if (typeof json !== 'object' || json === null) return none;
-    const { token, access_token, expires_in } = { token: null, access_token: null, expires_in: 0, ...json };
-    const value = [token, access_token].find((each) => typeof each === 'string' && /^[\x21-\x7e]+$/.test(each));
-    return { token: value ?? undefined, expiresIn: typeof expires_in === 'number' ? expires_in : 0 };
-  } catch {
-    return none;
+  /** A token that is refused later speaks of the content, also where a login bought it. */
+  #bought(bought: BoughtToken): Token {
+    return this.#token(bought, { login: undefined, failedLogin: undefined });
+  }
+
+  #token({ value, life }: BoughtToken, meaning: Omit<Authorization, 'header'>): Token {
+    return { header: `Bearer ${value}`, until: this.#sources.clock.now() + life * usableShare, ...meaning };
   }
 }

@@ -53,7 +53,7 @@ export async function startMirror(test: Ends, options: MirrorOptions = {}): Prom
   const log: LogLine[] = [];
   const mirror = await Mirror.open(settingsOf(config, options.proxy), {
     clock: options.clock ?? systemClock,
-    log: collect(log),
+    log: collectLog(log),
   });
   const { registry, admin } = await mirror.listen();
   const [{ port } = { port: 0 }] = registry;
@@ -76,7 +76,8 @@ export function upstreamConfig(endpoints: string | readonly string[], more: obje
   };
 }
 
-function collect(lines: LogLine[]): Log {
+/** A log that lies in these lines. */
+export function collectLog(lines: LogLine[]): Log {
   const level = (name: string) => (fields: LogFields, message: string) =>
     void lines.push({ level: name, message, fields });
   return { debug: level('debug'), info: level('info'), warn: level('warn'), error: level('error') };

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { type Digest, digestOf } from '../../src/oci/digest.ts';
 import { BlobAnswer, Pauses } from './blob-answer.ts';
 import type { Fault } from './faults.ts';
@@ -18,11 +19,21 @@ export interface SeenRequest {
   sent: number;
 }
 
+/** What a token is asked for with. */
+export interface TokenAsk {
+  readonly method: string;
+  readonly authorization: string | undefined;
+  /** Of the query, or of the form that was posted. */
+  readonly params: URLSearchParams;
+}
+
 /** Wants a token from `/token` of the same registry, for the repository that is asked for. */
 export interface TokenRules {
-  /** Whether this Authorization of a token request is good enough. Default: any. */
-  readonly admits?: (authorization: string | undefined) => boolean;
+  /** Whether this is good enough; a status refuses with that one, `false` with 401. Default: all is. */
+  readonly admits?: (authorization: string | undefined, ask: TokenAsk) => boolean | number;
   readonly expiresIn?: number;
+  /** Replaces the reply. */
+  readonly reply?: (token: string) => unknown;
   /** Replaces the challenge. */
   readonly challenge?: (realm: string, repository: string) => readonly string[];
 }
@@ -40,7 +51,9 @@ export class FakeRegistry {
   readonly lists = new FakeLists();
   readonly #repositories = new Map<string, Repository>();
   readonly #server: Server;
-  readonly #tokens = new Set<string>();
+  /** Tokens, and the scopes that they are good for. */
+  readonly #tokens = new Map<string, string>();
+  readonly tokenAsks: TokenAsk[] = [];
   readonly #pauses = new Pauses();
   #tokenRules: TokenRules | undefined;
   #basic: string | undefined;
@@ -100,6 +113,11 @@ export class FakeRegistry {
     this.#basic = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
   }
 
+  /** From now on, this token is good for every repository. */
+  acceptToken(token: string): void {
+    this.#tokens.set(token, '');
+  }
+
   /** Tokens that were given out are worth nothing any more. */
   revokeTokens(): void {
     this.#tokens.clear();
@@ -139,7 +157,7 @@ export class FakeRegistry {
       /^\/v2\/(.+)\/(manifests|blobs|tags|referrers)\/([^/?]+)/.exec(url) ?? [];
     const faults = this.#strike(url);
     if (this.#refuseByFault(faults, url, response)) return;
-    if (!this.#admitted(headers.authorization)) return this.#challenge(response, name);
+    if (!this.#admitted(headers.authorization, name)) return this.#challenge(response, name);
     if (this.lists.answer(request, response, this.#repositories.get(name)?.manifests)) return;
     if (kind === 'manifests')
       return this.#sendManifest(
@@ -175,9 +193,13 @@ export class FakeRegistry {
     return false;
   }
 
-  #admitted(authorization: string | undefined): boolean {
+  #admitted(authorization: string | undefined, repository: string): boolean {
     if (this.#basic !== undefined) return authorization === this.#basic;
-    return this.#tokenRules === undefined || this.#tokens.has(authorization?.replace(/^Bearer /, '') ?? '');
+    if (this.#tokenRules === undefined) return true;
+    const scopes = this.#tokens.get(authorization?.replace(/^Bearer /, '') ?? '');
+    return (
+      scopes !== undefined && (!scopes.includes('repository:') || scopes.includes(`repository:${repository}:pull`))
+    );
   }
 
   #challenge(response: ServerResponse, repository: string): void {
@@ -191,15 +213,21 @@ export class FakeRegistry {
     this.#sendJson(response, 401, { errors: [{ code: 'UNAUTHORIZED' }] });
   }
 
-  #giveToken({ headers }: IncomingMessage, response: ServerResponse): void {
-    const { admits = () => true, expiresIn = 300 } = this.#tokenRules ?? {};
-    if (!admits(headers.authorization)) {
-      this.#sendJson(response, 401, { details: 'no' });
+  async #giveToken(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { admits = () => true, expiresIn = 300, reply } = this.#tokenRules ?? {};
+    const { method = '', url, headers } = request;
+    const params =
+      method === 'POST' ? new URLSearchParams(await text(request)) : new URL(url ?? '', this.url).searchParams;
+    const ask = { method, authorization: headers.authorization, params };
+    this.tokenAsks.push(ask);
+    const verdict = admits(headers.authorization, ask);
+    if (verdict !== true) {
+      this.#sendJson(response, verdict || 401, { details: 'no' });
       return;
     }
-    const token = createHash('sha256').update(`${this.seen.length}`).digest('hex');
-    this.#tokens.add(token);
-    this.#sendJson(response, 200, { access_token: token, expires_in: expiresIn });
+    const token = createHash('sha256').update(`${this.url} ${this.seen.length}`).digest('hex');
+    this.#tokens.set(token, params.getAll('scope').join(' '));
+    this.#sendJson(response, 200, reply?.(token) ?? { access_token: token, expires_in: expiresIn });
   }
 
   #sendJson(response: ServerResponse, code: number, json: unknown): void {

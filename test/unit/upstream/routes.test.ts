@@ -5,12 +5,12 @@ import { RegistryError } from '../../../src/oci/errors.ts';
 import type { PullPath } from '../../../src/oci/pull-path.ts';
 import { Routes } from '../../../src/upstream/routes.ts';
 import { FakeClock } from '../../support/clock.ts';
-import { settingsOf } from '../../support/mirror.ts';
+import { collectLog, settingsOf } from '../../support/mirror.ts';
 
 const upstreams = { 'docker.io': { aliases: ['hub'] }, 'quay.io': {}, 'host.test:5000': { aliases: ['host'] } };
 
 function open(t: TestContext, config: object = { upstreams }): Routes {
-  const routes = new Routes(settingsOf(config), new FakeClock());
+  const routes = new Routes(settingsOf(config), new FakeClock(), collectLog([]));
   t.after(() => routes.close());
   return routes;
 }
