@@ -22,6 +22,7 @@ import { answerJson, answerMetrics, answerUnknown } from './server/admin.ts';
 import { Admission } from './server/admission.ts';
 import { App, type Bound } from './server/app.ts';
 import { clientAddresses } from './server/client-address.ts';
+import { Pacer } from './server/pacer.ts';
 import { answerLive, answerReady } from './server/probes.ts';
 import { answerPull, type PullParts } from './server/pull.ts';
 import { DiskStorage } from './storage/disk.ts';
@@ -167,6 +168,7 @@ export class Mirror {
       admission: this.#admission,
       clientOf: clientAddresses(this.#settings.clients.trustProxy),
       budget: this.#budget,
+      pacer: new Pacer({ clock, metrics: this.#metrics, settings: this.#settings.watchdog }),
       manifests,
       listings: new Listings(manifests, this.#catalog, clock),
       blobs: new BlobCache({ ...shared, access, storage: this.#storage, flights: this.#flights }),

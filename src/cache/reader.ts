@@ -14,6 +14,8 @@ export interface BlobReader {
    * @throws what made the blob fail; the signal's reason.
    */
   arrival(position: number, signal: AbortSignal): Promise<void>;
+  /** Ends a wait for an arrival before its time: it resolves, and whoever waits looks again. */
+  wake(): void;
   /**
    * Fills `buffer` from `position` on, no further than `ready` says.
    * @returns the bytes read. @throws StorageError
@@ -40,6 +42,8 @@ export class StoredReader implements BlobReader {
   arrival(): Promise<void> {
     return Promise.resolve();
   }
+
+  wake(): void {}
 
   read(buffer: Buffer, position: number): Promise<number> {
     return this.#blob.read(buffer, position);
@@ -95,6 +99,7 @@ export class InflightReader implements BlobReader {
   #position: number;
   #started = false;
   #wake: (() => void) | undefined;
+  #woken = false;
 
   /** Made by `InflightBlob.read`. */
   constructor(blob: ArrivingBlob, demand: Demand) {
@@ -134,7 +139,8 @@ export class InflightReader implements BlobReader {
 
   async arrival(position: number, signal: AbortSignal): Promise<void> {
     this.#position = position;
-    while (!this.#arrived()) {
+    this.#woken = false;
+    while (!this.#woken && !this.#arrived()) {
       const woken = new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
@@ -145,6 +151,11 @@ export class InflightReader implements BlobReader {
         this.#wake = undefined;
       }
     }
+  }
+
+  wake(): void {
+    this.#woken = true;
+    this.#wake?.();
   }
 
   async read(buffer: Buffer, position: number): Promise<number> {

@@ -55,6 +55,22 @@ export class Metrics {
     help: 'Pulls that were repeated as if the watchdog of their node had cancelled them while it unpacked.',
     registers: this.#registers,
   });
+  readonly drips = new Counter({
+    name: 'weir_drips_total',
+    help: 'Single bytes that were sent to break a silence.',
+    registers: this.#registers,
+  });
+  readonly holds = new Counter({
+    name: 'weir_holds_total',
+    help: 'Layers whose last bytes were held while the node had others to unpack.',
+    registers: this.#registers,
+  });
+  readonly holdSeconds = new Histogram({
+    name: 'weir_hold_seconds',
+    help: 'How long the last bytes of a layer were held.',
+    buckets: [0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320],
+    registers: this.#registers,
+  });
   readonly cacheRequests = new Counter({
     name: 'weir_cache_requests_total',
     help: 'What the cache did: hit, join (an arriving blob), miss, stale.',

@@ -86,6 +86,10 @@ class MultipartReader implements BlobReader {
     if (from < part.interval.end) await this.#blob.arrival(from, signal);
   }
 
+  wake(): void {
+    this.#blob.wake();
+  }
+
   async read(buffer: Buffer, position: number): Promise<number> {
     const length = Math.min(buffer.length, this.ready(position) - position);
     const placements: Placement[] = [];

@@ -12,6 +12,7 @@ import { UpstreamError } from '../upstream/errors.ts';
 import type { Route } from '../upstream/routes.ts';
 import type { AccessRecord } from './access-log.ts';
 import { Multipart } from './multipart.ts';
+import type { Pacer } from './pacer.ts';
 import { apiHeaders, reply } from './reply.ts';
 import { sendBody } from './send-body.ts';
 
@@ -19,6 +20,7 @@ import { sendBody } from './send-body.ts';
 export interface BlobParts {
   readonly blobs: BlobCache;
   readonly budget: BufferBudget;
+  readonly pacer: Pacer;
   readonly clock: Clock;
 }
 
@@ -100,7 +102,7 @@ async function sendContent(parts: BlobParts, blob: BlobRequest, open: OpenBlob, 
   const reader = multipart === undefined ? content : multipart.over(content, parts.budget);
   await firstByte(parts, blob, reader, start);
   response.writeHead(status, { ...apiHeaders, ...headers, ...rangeHeaders });
-  await sendBody(response, reader, start, { budget: parts.budget, record, signal });
+  await sendBody(response, reader, start, { budget: parts.budget, pacer: parts.pacer, record, signal });
 }
 
 async function rangeOf(request: IncomingMessage, open: OpenBlob, digest: Digest): Promise<RangeOutcome> {

@@ -3,19 +3,23 @@ import type { BufferBudget } from '../async/buffers.ts';
 import type { BlobReader } from '../cache/reader.ts';
 import { StorageError } from '../storage/driver.ts';
 import type { AccessRecord } from './access-log.ts';
+import type { Pace } from './pace.ts';
+import type { Pacer } from './pacer.ts';
 
 /** What a body is sent with. */
 export interface BodyContext {
   readonly budget: BufferBudget;
+  readonly pacer: Pacer;
   readonly record: AccessRecord;
   /** Aborts when the client is gone. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Sends what a reader reads from `start` on, at once whenever there is something, and ends the response. A client that
- * takes its time holds one buffer, and nobody up.
- * @throws what the reader throws; the signal's reason. Then the response is still open, and short.
+ * Sends what a reader reads from `start` on, at once whenever there is something, and ends the response; how far it may
+ * go, the pacer says. A client that takes its time holds one buffer, and nobody up.
+ * @throws what the reader throws, once all that is there has gone out; the signal's reason. Then the response is still
+ * open, and short.
  */
 export async function sendBody(
   response: ServerResponse,
@@ -24,33 +28,57 @@ export async function sendBody(
   context: BodyContext,
 ): Promise<void> {
   const leave = context.budget.join();
+  const pace = context.pacer.pace(context.record.stream);
   try {
     let position = start;
     while (reader.end === undefined || position < reader.end) {
-      if (reader.ready(position) === position) await reader.arrival(position, context.signal);
-      else position += await sendPiece(response, reader, position, context);
+      const limit = pace.limit(position, reader.ready(position), reader.end);
+      if (limit === position) await restOrFlush(response, reader, pace, position, context);
+      else position += await sendPiece(response, reader, { position, limit }, pace, context);
     }
     response.end();
   } finally {
+    pace.end();
     leave();
     await reader.close();
+  }
+}
+
+/** Where nothing more will come, what was kept back still goes: a client resumes behind it. */
+async function restOrFlush(
+  response: ServerResponse,
+  reader: BlobReader,
+  pace: Pace,
+  from: number,
+  context: BodyContext,
+): Promise<void> {
+  try {
+    await pace.rest(reader, context.signal);
+  } catch (error) {
+    context.signal.throwIfAborted();
+    const limit = reader.ready(from);
+    for (let position = from; position < limit; )
+      position += await sendPiece(response, reader, { position, limit }, pace, context);
+    throw error;
   }
 }
 
 async function sendPiece(
   response: ServerResponse,
   reader: BlobReader,
-  position: number,
+  { position, limit }: { position: number; limit: number },
+  pace: Pace,
   context: BodyContext,
 ): Promise<number> {
   const { budget, record, signal } = context;
-  const length = Math.min(budget.piece, reader.ready(position) - position);
+  const length = Math.min(budget.piece, limit - position);
   const buffer = budget.lease(length);
   try {
     const read = await reader.read(buffer.subarray(0, length), position);
     if (read === 0) throw new StorageError('EIO', 'stored content is shorter than recorded');
     record.sent(read);
     await write(response, buffer.subarray(0, read), signal);
+    pace.wrote();
     record.taken();
     return read;
   } finally {

@@ -33,6 +33,8 @@ class ArrivingBlob implements BlobReader {
     this.#arrived.add(this.#pageOf(position));
   }
 
+  wake(): void {}
+
   async read(buffer: Buffer, position: number): Promise<number> {
     this.reads++;
     return blob.copy(buffer, 0, position, Math.min(position + buffer.length, this.ready(position)));
