@@ -79,6 +79,20 @@ test('an upstream’s own login counts before the file for all', async (t) => {
   );
 });
 
+test('a password that is rotated buys the next token', async (t) => {
+  const passwordFile = join(tempDir(), 'password');
+  const { upstream, manifestUrl } = await openShop(t, {
+    upstream: { credentials: { username: 'amy', passwordFile } },
+  });
+  for (const password of ['one', 'two\n', 'three\r\n']) {
+    await writeFile(passwordFile, password);
+    upstream.requireTokens({ admits: (authorization) => authorization === basicOf('amy', password.trimEnd()) });
+    upstream.revokeTokens();
+    assert.equal((await fetchRaw(manifestUrl)).status, 200);
+  }
+  assert.equal(upstream.tokenAsks.length, 3);
+});
+
 test('each repository logs in with the longest key that leads to it, and its token is never used for another’s', async (t) => {
   const { upstream, host, write, mirror } = await openShop(t);
   // One scope for all, as public ECR has it: nothing but the login tells these tokens apart.
