@@ -153,7 +153,7 @@ export function catalogConformance(name: string, place: () => OpenCatalog): void
         );
         catalog.close();
       }),
-      { numRuns: 15 },
+      { numRuns: 8 },
     );
   });
 

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { Evictor } from '../../../src/cache/evictor.ts';
@@ -7,7 +6,6 @@ import { SqliteCatalog } from '../../../src/catalog/sqlite.ts';
 import { Metrics } from '../../../src/metrics/metrics.ts';
 import { type Digest, digestOf } from '../../../src/oci/digest.ts';
 import { StorageError } from '../../../src/storage/driver.ts';
-import { tempDir } from '../../support/temp.ts';
 
 const digestAt = (index: number): Digest => digestOf(Buffer.from(String(index)));
 
@@ -20,7 +18,7 @@ interface Kept {
 }
 
 class Scene {
-  readonly catalog = new SqliteCatalog(join(tempDir(), 'catalog.db'));
+  readonly catalog = new SqliteCatalog(':memory:');
   readonly removed: string[] = [];
   readonly metrics = new Metrics();
   readonly evictor: Evictor;
