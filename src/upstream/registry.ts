@@ -13,7 +13,6 @@ import { Credentials } from './credentials.ts';
 import { UpstreamError } from './errors.ts';
 import { type Answer, Exchange } from './exchange.ts';
 import { Health } from './health.ts';
-import { BodyTooLargeError } from './response.ts';
 import { TokenService } from './token-service.ts';
 import { Tokens } from './tokens.ts';
 import { Transport } from './transport.ts';
@@ -73,7 +72,7 @@ export class Registry {
   manifest(repository: string, reference: Reference, signal: AbortSignal): Promise<UpstreamManifest> {
     return this.#anywhere(signal, async (endpoint) => {
       const answer = await this.#askManifest('GET', endpoint, repository, reference, signal);
-      return this.#verified(answer, reference, await this.#readBody(answer));
+      return this.#verified(answer, reference, await answer.response.readAll(maxBody));
     });
   }
 
@@ -88,7 +87,7 @@ export class Registry {
   ): Promise<ManifestHead | UpstreamManifest> {
     return this.#anywhere(signal, async (endpoint) => {
       const answer = await this.#askManifest('HEAD', endpoint, repository, reference, signal);
-      const bytes = await this.#readBody(answer);
+      const bytes = await answer.response.readAll(maxBody);
       if (bytes.length > 0) return this.#verified(answer, reference, bytes);
       const digest = answer.response.header('docker-content-digest');
       return { digest: isDigest(digest) ? digest : undefined };
@@ -107,7 +106,7 @@ export class Registry {
       const answer = await this.#exchange
         .ask({ method: 'GET', url, repository, headers, patience, signal })
         .catch((error: unknown) => Promise.reject(this.#asAbsence(error)));
-      const bytes = await this.#readBody(answer);
+      const bytes = await answer.response.readAll(maxBody);
       const next = nextPage(answer);
       return { contentType: answer.response.header('content-type'), bytes, next: next === page ? undefined : next };
     });
@@ -189,15 +188,6 @@ export class Registry {
       status,
       cause: error,
     });
-  }
-
-  async #readBody({ response, url }: Answer): Promise<Buffer> {
-    try {
-      return await response.readAll(maxBody);
-    } catch (cause) {
-      if (!(cause instanceof BodyTooLargeError)) throw cause;
-      throw new UpstreamError(this.name, 'invalid', `it sent ${cause.message}`, { endpoint: url.origin, cause });
-    }
   }
 
   /** Tries the endpoints in order. A definite answer of one counts before the failure of another. */

@@ -72,14 +72,14 @@ export class UpstreamResponse {
     if (this.#headers['content-length'] !== undefined) this.#buffers.release(chunk);
   }
 
-  /** The whole of a small body. @throws BodyTooLargeError beyond `limit` bytes; UpstreamError. */
+  /** The whole of a small body. @throws UpstreamError, `invalid` beyond `limit` bytes. */
   async readAll(limit: number): Promise<Buffer> {
     const chunks: Buffer[] = [];
     let length = 0;
     // Leaving the loop by an exception destroys the body, and with it the connection.
     for await (const chunk of this.read()) {
       length += chunk.length;
-      if (length > limit) throw new BodyTooLargeError(`more than ${limit} bytes`);
+      if (length > limit) throw this.#guard.failure(new BodyTooLargeError(`sent more than ${limit} bytes`));
       chunks.push(chunk);
     }
     return Buffer.concat(chunks, length);

@@ -2,7 +2,7 @@ import type { Clock } from '../async/clock.ts';
 import { Deadline } from '../async/deadline.ts';
 import { UpstreamError, type UpstreamFailure } from './errors.ts';
 import { type Account, type AuthTarget, basic, type Login } from './login.ts';
-import { BodyTooLargeError, type UpstreamResponse } from './response.ts';
+import type { UpstreamResponse } from './response.ts';
 import type { OutgoingRequest, Transport } from './transport.ts';
 
 /** What a Bearer challenge asks for. */
@@ -109,18 +109,9 @@ export class TokenService {
   }
 
   async #read(response: UpstreamResponse, url: URL): Promise<BoughtToken> {
-    const { token, expiresIn } = parseToken(await this.#readBody(response, url));
+    const { token, expiresIn } = parseToken(await response.readAll(maxBody));
     if (token === undefined) throw this.#error('invalid', url, 'the token service sent no token');
     return { value: token, life: Math.max(shortestLife, expiresIn) * 1000 };
-  }
-
-  async #readBody(response: UpstreamResponse, url: URL): Promise<Buffer> {
-    try {
-      return await response.readAll(maxBody);
-    } catch (cause) {
-      if (!(cause instanceof BodyTooLargeError)) throw cause;
-      throw this.#error('invalid', url, `the token service sent ${cause.message}`);
-    }
   }
 
   #refusal({ realm }: TokenRequest, status: number): UpstreamError {

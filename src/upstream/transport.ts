@@ -5,7 +5,7 @@ import { programVersion } from '../config/version.ts';
 import { ForbiddenAddressError } from './addresses.ts';
 import { Connections } from './connections.ts';
 import { UpstreamError, type UpstreamFailure } from './errors.ts';
-import { UpstreamResponse } from './response.ts';
+import { BodyTooLargeError, UpstreamResponse } from './response.ts';
 
 /** What is sent: nothing but what the mirror itself says. */
 export interface OutgoingRequest {
@@ -76,6 +76,7 @@ export class Transport {
   #failureOf(cause: unknown, url: URL, proxy: string | undefined): UpstreamError {
     if (cause instanceof UpstreamError) return cause;
     if (cause instanceof ForbiddenAddressError) return this.#error('forbidden', url, cause.message, cause);
+    if (cause instanceof BodyTooLargeError) return this.#error('invalid', url, `${url.host} ${cause.message}`, cause);
     const code = codeOf(cause);
     if (proxy === undefined) return this.#error(kindOf(code), url, `${url.host}: ${code}`, cause);
     // Of a proxy's refusal, only undici's text knows what it was.

@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
-import { createServer } from 'node:net';
 import { test } from 'node:test';
+import { ociManifest } from '../../src/oci/media-types.ts';
 import { fetchRaw, sendBytes } from '../support/client.ts';
+import { redirectTo } from '../support/faults.ts';
+import { manifestOf } from '../support/images.ts';
 import { startMirror, upstreamConfig } from '../support/mirror.ts';
+import { type RawAnswer, startRawUpstream } from '../support/raw-upstream.ts';
 import { setScene } from '../support/scene.ts';
+import { until } from '../support/until.ts';
 
 const codeOf = (body: Buffer | string): unknown => JSON.parse(body.toString()).errors[0].code;
 
@@ -83,26 +87,173 @@ test('a client that closes its half of the connection, or vanishes, is let go', 
   assert.ok((await fetchRaw(layerUrl)).body.equals(layer));
 });
 
-const endless: Readonly<Record<string, string>> = {
-  'headers without end': `HTTP/1.1 200 OK\r\n${'X-Header: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n'.repeat(100_000)}`,
-  'a manifest without end': `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n${'['.repeat(10_000_000)}`,
-  'no HTTP at all': 'SSH-2.0-OpenSSH_9.2\r\n\r\n',
-  'a manifest that is no JSON': 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello',
+const mib = 1024 * 1024;
+const kilobyte = 'x'.repeat(1024);
+const status = (line: string, ...headers: readonly string[]) => [`HTTP/1.1 ${line}`, ...headers, '', ''].join('\r\n');
+
+/** What an upstream answers to everything, what a client is told, and how many bytes are taken before that. */
+const upstreams: Readonly<Record<string, readonly [answer: RawAnswer, status: number, taken: number]>> = {
+  'headers without end': [{ head: 'HTTP/1.1 200 OK\r\n', again: `X-Header: ${kilobyte}\r\n` }, 502, mib],
+  'one header without end': [{ head: 'HTTP/1.1 200 OK\r\nX-Header: ', again: kilobyte }, 502, mib],
+  'headers that never end, slowly': [{ head: 'HTTP/1.1 200 OK\r\n', again: 'X-Header: x\r\n', every: 10 }, 504, mib],
+  'early hints without end': [
+    { head: '', again: status('103 Early Hints', 'Link: </x>') },
+    504,
+    Number.POSITIVE_INFINITY,
+  ],
+  'a manifest without end': [
+    { head: status('200 OK', `Content-Type: ${ociManifest}`), again: '['.repeat(1024) },
+    502,
+    8 * mib,
+  ],
+  'a manifest longer than manifests are': [
+    { head: status('200 OK', `Content-Length: ${2 ** 40}`), again: kilobyte },
+    502,
+    8 * mib,
+  ],
+  'an error without end': [{ head: status('500 Oops'), again: kilobyte }, 502, mib],
+  'a refusal without end': [{ head: status('404 Not Found'), again: kilobyte }, 404, mib],
+  'no HTTP at all': [{ head: 'SSH-2.0-OpenSSH_9.2\r\n\r\n' }, 502, mib],
+  'a manifest that is no JSON': [{ head: `${status('200 OK', 'Content-Length: 5')}hello` }, 502, mib],
+  'a length that is none': [{ head: `${status('200 OK', 'Content-Length: -5')}hello` }, 502, mib],
+  'two lengths': [{ head: `${status('200 OK', 'Content-Length: 5', 'Content-Length: 6')}hello!` }, 502, mib],
+  'nothing at all': [{ head: '' }, 504, mib],
 };
 
-for (const [name, bytes] of Object.entries(endless)) {
-  test(`an upstream that sends ${name} is a bad gateway`, async (t) => {
-    const server = createServer((socket) => {
-      socket.on('error', () => {});
-      socket.once('data', () => socket.write(bytes));
-    });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    t.after(() => server.close());
-    const address = server.address();
-    const port = typeof address === 'object' && address !== null ? address.port : 0;
-    const mirror = await startMirror(t, { config: upstreamConfig(`http://127.0.0.1:${port}`) });
-    const answer = await fetchRaw(`${mirror.url}/v2/team/app/manifests/v1`);
-    assert.equal(answer.status, 502);
-    assert.equal((await fetchRaw(`${mirror.url}/v2/`)).status, 200);
-  });
-}
+test('an upstream that sends nonsense fails for who asks it, takes no memory, and is left', async (t) => {
+  const raw = await Promise.all(Object.values(upstreams).map(([answer]) => startRawUpstream(t, () => answer)));
+  const entries = raw.map(({ url }, at) => [
+    `u${at}.test`,
+    { endpoints: [url], insecure: true, stallTimeout: '300ms' },
+  ]);
+  const mirror = await startMirror(t, { config: { upstreams: Object.fromEntries(entries) } });
+  for (const [at, [name, [answer, expected, taken]]] of Object.entries(upstreams).entries()) {
+    const upstream = raw[at] ?? assert.fail();
+    const told = await fetchRaw(`${mirror.url}/v2/u${at}.test/team/app/manifests/v1`);
+    assert.equal(told.status, expected, name);
+    assert.ok(codeOf(told.body), name);
+    // Both ends of a connection have buffers of their own.
+    assert.ok(upstream.sent < taken + 16 * mib, `${name}: ${upstream.sent} bytes`);
+    if (answer.again !== undefined) await upstream.forsaken();
+  }
+  assert.equal((await fetchRaw(`${mirror.url}/v2/`)).status, 200);
+});
+
+test('redirects that lead nowhere else end', async (t) => {
+  const upstream = await startRawUpstream(t, () => ({
+    head: status('307 Again', 'Location: /v2/x', 'Content-Length: 0'),
+  }));
+  const mirror = await startMirror(t, { config: upstreamConfig(upstream.url) });
+  assert.equal((await fetchRaw(`${mirror.url}/v2/team/app/manifests/v1`)).status, 502);
+  assert.ok(upstream.seen.length <= 10, `${upstream.seen.length} requests`);
+});
+
+test('a token service that sends without end gives no token', async (t) => {
+  const upstream = await startRawUpstream(t, (line) =>
+    line.includes('/token')
+      ? { head: status('200 OK'), again: kilobyte }
+      : { head: status('401 No', `WWW-Authenticate: Bearer realm="${upstream.url}/token"`, 'Content-Length: 0') },
+  );
+  const mirror = await startMirror(t, { config: upstreamConfig(upstream.url) });
+  assert.equal((await fetchRaw(`${mirror.url}/v2/team/app/manifests/v1`)).status, 502);
+  assert.ok(upstream.sent < 17 * mib, `${upstream.sent} bytes`);
+});
+
+test('a blob without end is cut where it should end, and what came of it never looks complete', async (t) => {
+  const bad = await startRawUpstream(t, () => ({
+    head: status('206 Partial Content', 'Content-Range: bytes 0-65535/3000000'),
+    again: kilobyte,
+  }));
+  const options = { giveUp: '50ms', privateNetwork: true };
+  const { upstream, manifestUrl, layer, layerUrl } = await setScene(t, { upstream: options });
+  await fetchRaw(manifestUrl);
+  const redirect = redirectTo(bad.url);
+  upstream.faults.push(redirect);
+  const isRight = async () => {
+    const { complete, status: code, body } = await fetchRaw(layerUrl);
+    assert.equal(complete && code === 200, body.equals(layer));
+    return body.equals(layer);
+  };
+  assert.equal(await isRight(), false);
+  await bad.forsaken();
+  Object.assign(redirect, { times: 0 });
+  // What came before it was found out may be kept, until its digest shows what it is.
+  await until(isRight);
+});
+
+test('a manifest cannot put headers of its own into an answer', async (t) => {
+  const { mirror, upstream } = await setScene(t);
+  const split = manifestOf({ mediaType: 'a/b\r\nX-Evil: 1', layers: [] }, 'a/b');
+  upstream.putManifest('team/split', split, 'v1');
+  const answer = await fetchRaw(`${mirror.url}/v2/team/split/manifests/v1`);
+  assert.deepEqual([answer.status, answer.headers['content-type']], [200, ociManifest]);
+  assert.deepEqual(answer.body, split.bytes);
+  assert.equal(answer.headers['x-evil'], undefined);
+});
+
+test('an upstream that is not configured is unknown, wherever a client names it', async (t) => {
+  const { mirror, upstream } = await setScene(t);
+  for (const path of ['/v2/team/app/manifests/v1?ns=evil.internal', '/evil.internal/v2/team/app/manifests/v1']) {
+    const answer = await fetchRaw(`${mirror.url}${path}`);
+    assert.deepEqual([answer.status, codeOf(answer.body)], [404, 'NAME_UNKNOWN']);
+  }
+  assert.equal(upstream.seen.length, 0);
+});
+
+const odd: readonly (readonly [head: string, answer: RegExp])[] = [
+  ['GET /v2/ HTTP/1.1\r\n\r\n', /^HTTP\/1\.1 400 /],
+  ['GET /v2/ HTTP/1.0\r\n\r\n', /^HTTP\/1\.1 200 /],
+  ['GET /v2/ HTTP/9.9\r\nHost: x\r\n\r\n', /^HTTP\/1\.1 400 /],
+  ['GET /v2/ \0 HTTP/1.1\r\nHost: x\r\n\r\n', /^HTTP\/1\.1 400 /],
+  ['GET /v2/ HTTP/1.1\r\nHost: x\r\nX: \0\r\n\r\n', /^HTTP\/1\.1 400 /],
+  ['GET /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd', /^HTTP\/1\.1 400 /],
+  [
+    'GET /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    /^HTTP\/1\.1 400 /,
+  ],
+  ['GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close, upgrade\r\nUpgrade: websocket\r\n\r\n', /^HTTP\/1\.1 200 /],
+  ['GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\n\r\n', /HTTP\/1\.1 200 /],
+  ['GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: wonders\r\n\r\n', /^HTTP\/1\.1 417 /],
+  [
+    `GET /v2/${'a/'.repeat(30_000)}manifests/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`,
+    /^HTTP\/1\.1 400 .*NAME_INVALID/s,
+  ],
+  ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', /^HTTP\/1\.1 [45]\d\d /],
+];
+
+test('requests that are odd or no HTTP are answered or closed, each once, and ask nobody', async (t) => {
+  const { mirror, upstream } = await setScene(t);
+  for (const [head, answer] of odd) {
+    const { text } = await sendBytes(mirror.port, head);
+    assert.match(text, answer, head.slice(0, 80));
+    assert.equal(text.match(/HTTP\/1\.1 [2-5]/g)?.length, 1, head.slice(0, 80));
+  }
+  assert.equal(upstream.seen.length, 0);
+});
+
+test('clients that begin a request and say no more hold up nobody', async (t) => {
+  const { mirror, layer, layerUrl } = await setScene(t);
+  const halves = Array.from({ length: 100 }, (_, at) =>
+    sendBytes(mirror.port, 'GET /v2/ HTTP/1.1\r\nHost: x'.slice(0, at)),
+  );
+  assert.ok((await fetchRaw(layerUrl)).body.equals(layer));
+  await mirror.close();
+  assert.deepEqual(new Set((await Promise.all(halves)).map(({ text }) => text)), new Set(['']));
+});
+
+test('a range that makes no sense is the whole, 416 or 400, as clients can go on from', async (t) => {
+  const { layer, layerUrl } = await setScene(t);
+  const answers: readonly (readonly [range: string, status: number])[] = [
+    ['bytes=x', 200],
+    ['items=0-1', 200],
+    ['bytes=9-1', 416],
+    [`bytes=${layer.length}-`, 416],
+    ['bytes=-0', 416],
+    ['bytes=0-1,x', 400],
+  ];
+  for (const [range, expected] of answers) {
+    const answer = await fetchRaw(layerUrl, { headers: { range } });
+    assert.equal(answer.status, expected, range);
+    if (expected !== 200) assert.ok(codeOf(answer.body), range);
+  }
+});

@@ -6,7 +6,7 @@ import { digestOf, hexOf } from '../../src/oci/digest.ts';
 import { ociManifest } from '../../src/oci/media-types.ts';
 import { fetchRaw } from '../support/client.ts';
 import { always, corruptAt, gzip, ignoreRange, noLength, wrongLength, wrongRange } from '../support/faults.ts';
-import { manifestOf } from '../support/images.ts';
+import { makeIndex, manifestOf } from '../support/images.ts';
 import { type Scene, setScene } from '../support/scene.ts';
 
 function blobFile({ mirror }: Scene, bytes: Buffer): string {
@@ -61,15 +61,41 @@ test('an answer without a length that ends short is not taken for the whole', as
 });
 
 test('a manifest that lies about a size gets 502 for that blob; another repository with the truth is not harmed', async (t) => {
-  const { mirror, manifestUrl, layerUrl, layer, upstream, image } = await setScene(t, { upstream: { giveUp: '50ms' } });
-  const [lie] = [{ mediaType: 'application/octet-stream', digest: digestOf(layer), size: layer.length - 7 }];
-  const liar = manifestOf({ schemaVersion: 2, mediaType: ociManifest, config: lie, layers: [lie] }, ociManifest);
-  upstream.putManifest('team/liar', liar, 'v1');
-  for (const bytes of image.blobs.values()) upstream.putBlob('team/liar', bytes);
-  await fetchRaw(`${mirror.url}/v2/team/liar/manifests/v1`);
-  assert.equal((await fetchRaw(`${mirror.url}/v2/team/liar/blobs/${digestOf(layer)}`)).status, 502);
+  const scene = await setScene(t, { upstream: { giveUp: '50ms' } });
+  const { mirror, manifestUrl, layerUrl, layer, upstream } = scene;
+  for (const size of [0, 1, layer.length - 7, layer.length + 1, 2 ** 40, Number.MAX_SAFE_INTEGER]) {
+    const lie = { mediaType: 'application/octet-stream', digest: upstream.putBlob('team/liar', layer), size };
+    const liar = manifestOf({ schemaVersion: 2, mediaType: ociManifest, config: lie, layers: [lie] }, ociManifest);
+    upstream.putManifest(`team/liar${size}`, liar, 'v1');
+    upstream.putBlob(`team/liar${size}`, layer);
+    await fetchRaw(`${mirror.url}/v2/team/liar${size}/manifests/v1`);
+    const answer = await fetchRaw(`${mirror.url}/v2/team/liar${size}/blobs/${digestOf(layer)}`);
+    assert.equal(answer.status, 502, String(size));
+  }
   await fetchRaw(manifestUrl);
   assert.ok((await fetchRaw(layerUrl)).body.equals(layer));
+});
+
+test('where manifests of a repository disagree about a size, none is believed', async (t) => {
+  const { mirror, manifestUrl, layerUrl, layer, upstream } = await setScene(t);
+  const lie = { mediaType: 'application/octet-stream', digest: digestOf(layer), size: 7 };
+  upstream.putManifest(
+    'team/app',
+    manifestOf({ mediaType: ociManifest, config: lie, layers: [lie] }, ociManifest),
+    'v2',
+  );
+  await fetchRaw(`${mirror.url}/v2/team/app/manifests/v2`);
+  await fetchRaw(manifestUrl);
+  assert.ok((await fetchRaw(layerUrl)).body.equals(layer));
+});
+
+test('an index that names the same manifest twice is served, and so is that', async (t) => {
+  const { mirror, upstream, image } = await setScene(t);
+  const index = makeIndex(image, image);
+  upstream.putManifest('team/app', index, 'twice');
+  assert.deepEqual((await fetchRaw(`${mirror.url}/v2/team/app/manifests/twice`)).body, index.bytes);
+  const child = await fetchRaw(`${mirror.url}/v2/team/app/manifests/${image.manifest.digest}`);
+  assert.deepEqual(child.body, image.manifest.bytes);
 });
 
 test('a manifest that names the same blob twice is served', async (t) => {
