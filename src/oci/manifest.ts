@@ -32,6 +32,9 @@ export interface Manifest {
   readonly layers: readonly Descriptor[];
 }
 
+/** Images have some hundred layers at most. What names more would hold up everybody while it is recorded. */
+const maxDescriptors = 10_000;
+
 /**
  * Reads the bytes of a manifest that came with this `Content-Type`. What the content says of itself counts before the
  * header, so that one upstream's header cannot change what the same bytes are for another. Fields that are not known
@@ -79,6 +82,7 @@ function isImage({ config, layers }: Json): boolean {
 
 function readDescriptors(list: unknown): Descriptor[] {
   if (!Array.isArray(list)) throw invalid('a list of descriptors is not a list');
+  if (list.length > maxDescriptors) throw invalid(`it names more than ${maxDescriptors} contents`);
   return list.map(readDescriptor).filter((descriptor) => descriptor !== undefined);
 }
 

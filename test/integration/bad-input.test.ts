@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { digestOf } from '../../src/oci/digest.ts';
 import { ociManifest } from '../../src/oci/media-types.ts';
 import { fetchRaw, sendBytes } from '../support/client.ts';
 import { redirectTo } from '../support/faults.ts';
@@ -179,6 +180,15 @@ test('a blob without end is cut where it should end, and what came of it never l
   Object.assign(redirect, { times: 0 });
   // What came before it was found out may be kept, until its digest shows what it is.
   await until(isRight);
+});
+
+test('a manifest that names more than any image has is refused, before it takes time', async (t) => {
+  const { mirror, upstream, layer } = await setScene(t);
+  const one = { mediaType: 'x', digest: digestOf(layer), size: layer.length };
+  const many = manifestOf({ layers: Array.from({ length: 20_000 }, () => one) }, ociManifest);
+  upstream.putManifest('team/many', many, 'v1');
+  const answer = await fetchRaw(`${mirror.url}/v2/team/many/manifests/v1`);
+  assert.deepEqual([answer.status, codeOf(answer.body)], [502, 'MANIFEST_INVALID']);
 });
 
 test('a manifest cannot put headers of its own into an answer', async (t) => {

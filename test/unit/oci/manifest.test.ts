@@ -141,3 +141,10 @@ test('descriptors of content that cannot be verified here are left out; ones wit
   assert.ok(refused(Buffer.from('{"layers":{}}')));
   assert.ok(refused(Buffer.from('{"config":null,"layers":[]}')));
 });
+
+test('a manifest names ten thousand contents at most', () => {
+  const layer = { mediaType: 'x', digest: digestOf(Buffer.from('x')), size: 1 };
+  const manifest = (count: number) => Buffer.from(JSON.stringify({ layers: new Array(count).fill(layer) }));
+  assert.ok(!refused(manifest(10_000)));
+  assert.ok(refused(manifest(10_001)));
+});
