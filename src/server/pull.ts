@@ -75,7 +75,8 @@ async function answer(parts: PullParts, visit: Visit): Promise<void> {
 
 async function answerResource(parts: PullParts, visit: Visit, path: PullPath, route: Route): Promise<void> {
   const image = `${route.registry.name}/${route.repository}`;
-  if (path.ns !== undefined) visit.response.setHeader('oci-namespace', path.ns);
+  // Behind an upstream before /v2/ it was not looked at, and may be anything.
+  if (path.ns !== undefined && path.prefix === undefined) visit.response.setHeader('oci-namespace', path.ns);
   switch (path.resource.kind) {
     case 'manifest':
       return answerManifest(parts, visit, path.resource, route, image);

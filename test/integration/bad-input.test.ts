@@ -210,6 +210,14 @@ test('an upstream that is not configured is unknown, wherever a client names it'
   assert.equal(upstream.seen.length, 0);
 });
 
+test('a namespace that was not asked for is not named in the answer, whatever it is', async (t) => {
+  const { mirror } = await setScene(t);
+  for (const ns of ['evil.internal', '%0d%0aX-Evil:1', '\u00e9']) {
+    const answer = await fetchRaw(`${mirror.url}/up.test/v2/team/app/manifests/v1?ns=${encodeURI(ns)}`);
+    assert.deepEqual([answer.status, answer.headers['oci-namespace']], [200, undefined], ns);
+  }
+});
+
 const odd: readonly (readonly [head: string, answer: RegExp])[] = [
   ['GET /v2/ HTTP/1.1\r\n\r\n', /^HTTP\/1\.1 400 /],
   ['GET /v2/ HTTP/1.0\r\n\r\n', /^HTTP\/1\.1 200 /],
