@@ -11,6 +11,7 @@ export type OpenCatalog = () => Catalog;
 
 const digestAt = (index: number): Digest => digestOf(Buffer.from(`content ${index}`));
 const [one, two, three] = [digestAt(1), digestAt(2), digestAt(3)];
+const unasked = digestAt(99);
 const app: RepositoryName = { upstream: 'up.test', name: 'team/app' };
 const elsewhere: readonly RepositoryName[] = [
   { upstream: 'up.test', name: 'team/other' },
@@ -43,6 +44,14 @@ interface Kept {
   readonly bytes: number;
   readonly usedAt: number;
   readonly partial: boolean;
+}
+
+/** Repositories that are known, and have nothing of what is asked about. */
+function know(catalog: Pick<Catalog, 'manifests'>): void {
+  for (const each of elsewhere) {
+    catalog.manifests.grant(each, unasked, 100);
+    catalog.manifests.grantBlob(each, unasked, 5, 100);
+  }
 }
 
 /** What every `Catalog` does. `place` makes an empty place for each test. */
@@ -166,6 +175,7 @@ export function catalogConformance(name: string, place: () => OpenCatalog): void
   });
 
   catalogTest('who has a manifest is known for each repository alone', ({ manifests }) => {
+    know({ manifests });
     manifests.add(manifestAt(1), { manifests: [], blobs: [] });
     assert.equal(manifests.granted(app, one), false);
     manifests.grant(app, one, 100);
@@ -178,6 +188,7 @@ export function catalogConformance(name: string, place: () => OpenCatalog): void
   catalogTest(
     'a repository may read a blob when a manifest that it has names it, with the size that is said there',
     ({ manifests }) => {
+      know({ manifests });
       manifests.add(manifestAt(1), { manifests: [descriptor(three, 9)], blobs: [descriptor(two, 7)] });
       assert.equal(manifests.claim(app, two), undefined);
       manifests.grant(app, one, 100);
@@ -210,6 +221,7 @@ export function catalogConformance(name: string, place: () => OpenCatalog): void
   catalogTest(
     'a repository may read a blob that the upstream says it has, and a size once said stays',
     ({ manifests }) => {
+      know({ manifests });
       manifests.grantBlob(app, two, undefined, 100);
       assert.deepEqual(manifests.claim(app, two), { size: undefined });
       manifests.grantBlob(app, two, 2 ** 40, 200);
@@ -221,6 +233,7 @@ export function catalogConformance(name: string, place: () => OpenCatalog): void
   );
 
   catalogTest('a tag is what was put last, absence included, for each repository alone', ({ tags }) => {
+    for (const other of elsewhere) tags.put(other, 'v2', { digest: three, checkedAt: 100 });
     assert.equal(tags.find(app, 'v1'), undefined);
     tags.put(app, 'v1', { digest: one, checkedAt: 100 });
     tags.put(app, 'V1', { digest: two, checkedAt: 100 });

@@ -166,7 +166,7 @@ test('a blob without end is cut where it should end, and what came of it never l
     again: kilobyte,
   }));
   const options = { giveUp: '50ms', privateNetwork: true };
-  const { upstream, manifestUrl, layer, layerUrl } = await setScene(t, { upstream: options });
+  const { mirror, upstream, manifestUrl, layer, layerUrl } = await setScene(t, { upstream: options });
   await fetchRaw(manifestUrl);
   const redirect = redirectTo(bad.url);
   upstream.faults.push(redirect);
@@ -177,6 +177,8 @@ test('a blob without end is cut where it should end, and what came of it never l
   };
   assert.equal(await isRight(), false);
   await bad.forsaken();
+  const [, taken] = /^weir_upstream_bytes_total\{.*\} (\d+)$/m.exec(await mirror.metrics()) ?? [];
+  assert.ok(Number(taken) <= bad.seen.length * 65_536, `${taken} bytes`);
   Object.assign(redirect, { times: 0 });
   // What came before it was found out may be kept, until its digest shows what it is.
   await until(isRight);

@@ -138,6 +138,7 @@ test('descriptors of content that cannot be verified here are left out; ones wit
     assert.ok(refused(Buffer.from(JSON.stringify({ layers: [{ ...layer, ...change }] }))), JSON.stringify(change));
   }
   assert.ok(refused(Buffer.from('{"layers":[null]}')));
+  assert.ok(refused(Buffer.from('{"layers":[],"x":"\xff"}', 'latin1')));
   assert.ok(refused(Buffer.from('{"layers":{}}')));
   assert.ok(refused(Buffer.from('{"config":null,"layers":[]}')));
 });
