@@ -3,13 +3,17 @@ import { join } from 'node:path';
 import { attempt, type Outcome, run } from './program.ts';
 import { tempDir } from './temp.ts';
 
-/** A podman with a store of its own, with nothing in it. */
-export class Podman {
+const asItIsStored = { podman: [], buildah: ['--disable-compression'] } as const;
+
+/** A store of podman's or buildah's, with nothing in it. */
+export class ContainersStorage {
+  readonly #program: 'podman' | 'buildah';
   readonly #root = tempDir();
   readonly #conf: string;
 
   /** @param conf where its registries.conf is */
-  constructor(conf: string) {
+  constructor(program: 'podman' | 'buildah', conf: string) {
+    this.#program = program;
     this.#conf = conf;
   }
 
@@ -18,21 +22,21 @@ export class Podman {
     return attempt(this.#command('pull', '--quiet', image), { env: { CONTAINERS_REGISTRIES_CONF: this.#conf } });
   }
 
-  /** The digest of the manifest that it keeps for an image. */
-  async digestOf(image: string): Promise<string> {
-    return (await run(this.#command('image', 'inspect', '--format', '{{.Digest}}', image))).trim();
+  /** The digest by which it knows its only image. */
+  async digest(): Promise<string> {
+    return (await run(this.#command('images', '--format', '{{.Digest}}'))).trim();
   }
 
   /** What it keeps of an image, by the hex of its digest: the config, and the layers uncompressed. */
-  async contentsOf(image: string): Promise<ReadonlyMap<string, Buffer>> {
+  async contents(image: string): Promise<ReadonlyMap<string, Buffer>> {
     const out = join(tempDir(), 'out');
-    await run(this.#command('save', '--quiet', '--format', 'docker-dir', '--output', out, image));
+    await run(this.#command('push', '--quiet', ...asItIsStored[this.#program], image, `dir:${out}`));
     const names = readdirSync(out).filter((name) => /^[0-9a-f]{64}$/.test(name));
     return new Map(names.map((name) => [name, readFileSync(join(out, name))]));
   }
 
   #command(...words: readonly string[]): string[] {
-    const store = ['--root', join(this.#root, 'root'), '--runroot', join(this.#root, 'run'), '--storage-driver', 'vfs'];
-    return ['podman', ...store, '--tmpdir', join(this.#root, 'tmp'), ...words];
+    const [root, runRoot] = [join(this.#root, 'root'), join(this.#root, 'run')];
+    return [this.#program, '--root', root, '--runroot', runRoot, '--storage-driver', 'vfs', ...words];
   }
 }
