@@ -46,6 +46,11 @@ export class DockerRegistry {
     return `http://${this.authority}`;
   }
 
+  /** What it was asked for, in order, as `GET /v2/…`. */
+  get asked(): readonly string[] {
+    return this.#program.stdout.match(/(?<=")(?:GET|HEAD) [^ ?]+/g) ?? [];
+  }
+
   /** The scopes that tokens were asked for, in order. */
   get scopes(): readonly string[] {
     return this.#issuer?.asked ?? [];
