@@ -21,6 +21,7 @@ import { Sessions } from './pulls/sessions.ts';
 import { answerJson, answerMetrics, answerUnknown } from './server/admin.ts';
 import { Admission } from './server/admission.ts';
 import { App, type Bound } from './server/app.ts';
+import { Certificate } from './server/certificate.ts';
 import { clientAddresses } from './server/client-address.ts';
 import { Pacer } from './server/pacer.ts';
 import { answerLive, answerReady } from './server/probes.ts';
@@ -99,15 +100,20 @@ export class Mirror {
 
   /** Listens on all addresses. @returns where, in the order of the configuration, and where admin is. */
   async listen(): Promise<{ registry: readonly Bound[]; admin: Bound }> {
+    const { clock, log } = this.#surroundings;
+    const { tls } = this.#settings;
     const parts = this.#pullParts();
-    const registry = await this.#app({
-      fixed: {
-        '/livez': answerLive,
-        '/readyz': (request, response) =>
-          answerReady({ storage: this.#storage, admission: this.#admission }, request, response),
+    const registry = await this.#app(
+      {
+        fixed: {
+          '/livez': answerLive,
+          '/readyz': (request, response) =>
+            answerReady({ storage: this.#storage, admission: this.#admission }, request, response),
+        },
+        otherwise: (request, response) => answerPull(parts, request, response),
       },
-      otherwise: (request, response) => answerPull(parts, request, response),
-    });
+      tls && new Certificate(tls, clock, log),
+    );
     const admin = await this.#app({
       fixed: {
         '/metrics': (request, response) => answerMetrics(this.#metrics, request, response),
@@ -148,8 +154,8 @@ export class Mirror {
     await this.#storage.close();
   }
 
-  async #app(routes: Parameters<typeof App.create>[0]): Promise<App> {
-    const app = await App.create(routes);
+  async #app(...contents: Parameters<typeof App.create>): Promise<App> {
+    const app = await App.create(...contents);
     this.#apps.push(app);
     return app;
   }

@@ -53,6 +53,13 @@ const upstream = z.strictObject({
 export const configSchema = z.strictObject({
   listen: addresses.exactOptional().describe('Where the registry API listens'),
   admin: address.exactOptional().describe('Where metrics and the admin API listen'),
+  tls: z
+    .strictObject({
+      cert: z.string().min(1).describe('A PEM file: the certificate, and those that it is signed by'),
+      key: z.string().min(1).describe('A PEM file: its private key'),
+    })
+    .exactOptional()
+    .describe('The registry API speaks HTTPS; the files are read again when they change'),
   dataDir: z.string().min(1).exactOptional().describe('Where blobs and the catalog are kept'),
   cache: z
     .strictObject({

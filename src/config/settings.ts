@@ -43,6 +43,7 @@ export interface WatchdogSettings {
 export interface Settings {
   readonly listen: readonly ListenAddress[];
   readonly admin: ListenAddress;
+  readonly tls: { readonly cert: string; readonly key: string } | undefined;
   readonly dataDir: string;
   readonly cache: { readonly maxSize: number; readonly idleFlight: number };
   readonly defaultUpstream: string;
@@ -100,6 +101,7 @@ export function completeSettings(file: ConfigFile, proxy: ProxySettings = noProx
       { host: '::1', port: 5000 },
     ],
     admin: file.admin ?? { host: '127.0.0.1', port: 5001 },
+    tls: file.tls,
     dataDir: file.dataDir ?? './data',
     cache: { maxSize: 100 * 2 ** 30, idleFlight: 10 * minutes, ...file.cache },
     defaultUpstream: file.defaultUpstream ?? 'docker.io',

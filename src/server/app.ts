@@ -1,7 +1,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { ListenAddress } from '../config/schema.ts';
+import type { Certificate } from './certificate.ts';
 
 /** What is answered at a path; the rest is answered by `otherwise`. */
 export interface AppRoutes {
@@ -22,6 +24,13 @@ const options = {
   keepAliveInitialDelay: 60_000,
 } satisfies ServerOptions;
 
+const tlsOptions = {
+  ...options,
+  // One stalled connection must not stall the other layers of a pull, as it would with HTTP/2.
+  ALPNProtocols: ['http/1.1'],
+  handshakeTimeout: 10_000,
+};
+
 /** A listening address, as it turned out. */
 export interface Bound {
   readonly host: string;
@@ -31,14 +40,16 @@ export interface Bound {
 /** An HTTP server on any number of addresses: Fastify's routing, but raw requests and answers, byte for byte. */
 export class App {
   readonly #fastify: FastifyInstance;
+  readonly #certificate: Certificate | undefined;
   readonly #servers: Server[] = [];
 
-  private constructor(fastify: FastifyInstance) {
+  private constructor(fastify: FastifyInstance, certificate: Certificate | undefined) {
     this.#fastify = fastify;
+    this.#certificate = certificate;
   }
 
-  /** Builds the routes. Nothing listens yet. */
-  static async create(routes: AppRoutes): Promise<App> {
+  /** Builds the routes; with a certificate, for HTTPS. Nothing listens yet. */
+  static async create(routes: AppRoutes, certificate?: Certificate): Promise<App> {
     const fastify = Fastify({
       logger: false,
       exposeHeadRoutes: false,
@@ -58,12 +69,12 @@ export class App {
     }
     fastify.setNotFoundHandler(raw(routes.otherwise));
     await fastify.ready();
-    return new App(fastify);
+    return new App(fastify, certificate);
   }
 
   /** Listens on one more address. @throws the system's error when that cannot be done. */
   async listen({ host, port }: ListenAddress): Promise<Bound> {
-    const server = createServer(options, (request, response) => this.#fastify.routing(request, response));
+    const server = this.#createServer((request, response) => this.#fastify.routing(request, response));
     server.on('clientError', refuseGarbage);
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
@@ -74,10 +85,18 @@ export class App {
     return { host, port: isAddress(address) ? address.port : port };
   }
 
-  /** Takes no more connections; resolves when the last one is closed. */
+  #createServer(answer: (request: IncomingMessage, response: ServerResponse) => void): Server {
+    if (this.#certificate === undefined) return createServer(options, answer);
+    const server = createTlsServer(tlsOptions, answer);
+    this.#certificate.serve(server);
+    return server;
+  }
+
+  /** Takes no more connections, and closes the certificate; resolves when the last one is closed. */
   async close(): Promise<void> {
     const closed = this.#servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
     for (const server of this.#servers) server.closeIdleConnections();
+    this.#certificate?.close();
     await Promise.all(closed);
     await this.#fastify.close();
   }

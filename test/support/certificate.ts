@@ -13,8 +13,8 @@ export interface Certificate {
 
 /** Makes one for a host, valid today: RFC 5280, as little of it as is asked for. */
 export function makeCertificate(host: string): Certificate {
-  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-  const algorithm = sequence(oid(0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b), der(0x05));
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const algorithm = sequence(oid(0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02));
   const name = sequence(der(0x31, sequence(oid(0x55, 0x04, 0x03), der(0x0c, Buffer.from(host)))));
   const hour = 3600_000;
   const body = sequence(
@@ -28,8 +28,11 @@ export function makeCertificate(host: string): Certificate {
     der(0xa3, sequence(alternativeName(host), mayVouch())),
   );
   const signature = der(0x03, Buffer.concat([Buffer.of(0), sign('sha256', body, privateKey)]));
-  const base64 = sequence(body, algorithm, signature).toString('base64');
-  const certificate = `-----BEGIN CERTIFICATE-----\n${base64.replace(/.{64}/g, '$&\n')}\n-----END CERTIFICATE-----\n`;
+  const lines =
+    sequence(body, algorithm, signature)
+      .toString('base64')
+      .match(/.{1,64}/g) ?? [];
+  const certificate = ['-----BEGIN CERTIFICATE-----', ...lines, '-----END CERTIFICATE-----', ''].join('\n');
   const certificateFile = join(tempDir(), 'certificate.pem');
   writeFileSync(certificateFile, certificate);
   return { key: privateKey.export({ format: 'pem', type: 'pkcs8' }).toString(), certificate, certificateFile };

@@ -1,4 +1,5 @@
-import { request } from 'node:http';
+import { request as requestPlain } from 'node:http';
+import { request as requestTls } from 'node:https';
 import { connect } from 'node:net';
 
 /** An answer, as a node sees it. */
@@ -21,6 +22,8 @@ export interface ClientRequest {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** The certificate that an https server must have, for `localhost`. */
+  readonly ca?: string;
   /** Called as bytes arrive, with how many there are so far; `false` closes the connection. */
   readonly onBytes?: (received: number) => boolean | undefined;
 }
@@ -29,8 +32,9 @@ export interface ClientRequest {
 export function fetchRaw(url: string, options: ClientRequest = {}): Promise<ClientAnswer> {
   return new Promise((resolve, reject) => {
     const sentAt = performance.now();
-    const { method = 'GET', headers = {}, body } = options;
-    const outgoing = request(url, { method, headers, agent: false }, (response) => {
+    const { method = 'GET', headers = {}, body, ca } = options;
+    const request = url.startsWith('https:') ? requestTls : requestPlain;
+    const outgoing = request(url, { method, headers, ca, servername: 'localhost', agent: false }, (response) => {
       const chunks: Buffer[] = [];
       let received = 0;
       let firstByte = 0;

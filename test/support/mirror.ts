@@ -55,15 +55,15 @@ export async function startMirror(test: Ends, options: MirrorOptions = {}): Prom
     clock: options.clock ?? systemClock,
     log: collectLog(log),
   });
-  const { registry, admin } = await mirror.listen();
-  const [{ port } = { port: 0 }] = registry;
-  const adminUrl = `http://127.0.0.1:${admin.port}`;
   let closed: Promise<void> | undefined;
   const close = () => {
     closed ??= mirror.close();
     return closed;
   };
   test.after(close);
+  const { registry, admin } = await mirror.listen();
+  const [{ port } = { port: 0 }] = registry;
+  const adminUrl = `http://127.0.0.1:${admin.port}`;
   const metrics = async () => (await fetch(`${adminUrl}/metrics`)).text();
   return { url: `http://127.0.0.1:${port}`, adminUrl, port, dataDir, log, mirror, metrics, close };
 }
