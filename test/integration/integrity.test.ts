@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { digestOf, hexOf } from '../../src/oci/digest.ts';
 import { ociManifest } from '../../src/oci/media-types.ts';
 import { fetchRaw } from '../support/client.ts';
-import { always, corruptAt, gzip, ignoreRange, noLength, wrongLength, wrongRange } from '../support/faults.ts';
+import { always, corruptAt, gzip, ignoreRange, noFraming, wrongLength, wrongRange } from '../support/faults.ts';
 import { makeIndex, manifestOf } from '../support/images.ts';
 import { type Scene, setScene } from '../support/scene.ts';
 
@@ -55,7 +55,7 @@ test('compressed, mislabelled and wrongly sized answers are not passed on', asyn
 test('an answer without a length that ends short is not taken for the whole', async (t) => {
   const { manifestUrl, layerUrl, layer, upstream } = await setScene(t);
   await fetchRaw(manifestUrl);
-  upstream.faults.push(noLength(), ignoreRange(), { kind: 'endEarly', offset: 1_000_000, times: 1, only: () => true });
+  upstream.faults.push(noFraming(), ignoreRange(), { kind: 'endEarly', offset: 1_000_000, times: 1, only: () => true });
   const answer = await fetchRaw(layerUrl);
   assert.ok(answer.complete && answer.body.equals(layer));
 });

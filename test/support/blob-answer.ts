@@ -66,7 +66,9 @@ export class BlobAnswer {
     const by = this.#find('wrongLength')?.by ?? 0;
     const shift = this.#has('wrongRange') ? 1 : 0;
     const headers: OutgoingHttpHeaders = { 'content-type': 'application/octet-stream' };
-    if (!this.#has('noLength')) headers['content-length'] = end - start + (this.#range ? 0 : by);
+    if (this.#has('noFraming')) this.#response.useChunkedEncodingByDefault = false;
+    if (!this.#has('noLength') && !this.#has('noFraming'))
+      headers['content-length'] = end - start + (this.#range ? 0 : by);
     if (this.#has('gzip')) headers['content-encoding'] = 'gzip';
     if (this.#range) headers['content-range'] = `bytes ${start + shift}-${end - 1 + shift}/${this.#blob.length + by}`;
     return headers;

@@ -12,6 +12,7 @@ export type Fault = { readonly times: number; readonly only: (path: string) => b
   | { readonly kind: 'wrongLength'; readonly by: number }
   | { readonly kind: 'gzip' }
   | { readonly kind: 'noLength' }
+  | { readonly kind: 'noFraming' }
   | { readonly kind: 'redirectTo'; readonly base: string }
 );
 
@@ -75,6 +76,8 @@ export const wrongLength = (by: number, strike: Strike = {}): Fault => ({ kind: 
 export const gzip = (strike: Strike = {}): Fault => ({ kind: 'gzip', ...at(strike) });
 /** Sends the body without saying how long it is. */
 export const noLength = (strike: Strike = {}): Fault => ({ kind: 'noLength', ...at({ times: always, ...strike }) });
+/** Sends the body without any framing: it ends where the connection does. */
+export const noFraming = (strike: Strike = {}): Fault => ({ kind: 'noFraming', ...at({ times: always, ...strike }) });
 /** Redirects to the same path at another server. */
 export const redirectTo = (base: string, strike: Strike = {}): Fault => ({
   kind: 'redirectTo',

@@ -49,6 +49,8 @@ export class FakeRegistry {
   readonly faults: Fault[] = [];
   /** Tags and referrers. */
   readonly lists = new FakeLists();
+  /** Whether manifests come with their digest. */
+  announcesDigests = true;
   readonly #repositories = new Map<string, Repository>();
   readonly #server: Server;
   /** Tokens, and the scopes that they are good for. */
@@ -246,7 +248,7 @@ export class FakeRegistry {
     response.writeHead(200, {
       'content-type': mediaType,
       'content-length': bytes.length,
-      'docker-content-digest': digest,
+      ...(this.announcesDigests ? { 'docker-content-digest': digest } : {}),
     });
     response.end(request.method === 'HEAD' ? undefined : bytes);
   }
