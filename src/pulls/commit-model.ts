@@ -33,8 +33,11 @@ export interface Hold {
 /** Blobs that a node downloads at a time: containers/image, copy/copy.go. */
 export const downloadSlots = 6;
 
-/** Part of the timeout within which requests of the same moment have all arrived. They may overtake each other. */
-const overtaking = 1 / 40;
+/**
+ * Part of the timeout within which requests of the same moment have all arrived. They may overtake each other: the last
+ * layer on a connection that is there, a lower one on a connection that is only being made.
+ */
+const overtaking = 1 / 10;
 
 /**
  * What to hold of a pull now, so that its last bytes reach the node when little is left to be unpacked. A node unpacks

@@ -77,8 +77,8 @@ test('layers that the node had already are no work', () => {
 
 test('requests of one moment may overtake each other: the first to arrive is held until the others have', () => {
   const layers = [present(3000 * mb), present(32), open(32, 1000)];
-  assert.deepEqual(holdOf(layers, settings, 1000), { layer: 2, until: 1250 });
-  assert.equal(holdOf(layers, settings, 1250), undefined);
+  assert.deepEqual(holdOf(layers, settings, 1000), { layer: 2, until: 2000 });
+  assert.equal(holdOf(layers, settings, 2000), undefined);
   assert.equal(holdOf([present(400 * mb), open(32, 1000)], settings, 1000), undefined);
 });
 
@@ -117,7 +117,7 @@ function endOf(layers: readonly ModelledLayer[], index: number, { commitRate }: 
 }
 
 /** All requests have arrived by then. */
-const settled = ({ timeout }: CommitSettings, now: number) => now + timeout / 40;
+const settled = ({ timeout }: CommitSettings, now: number) => now + timeout / 10;
 
 test('what was let go is never held again while nothing happens, and `until` is when the verdict changes', () => {
   fc.assert(
