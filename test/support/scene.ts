@@ -1,7 +1,6 @@
-import type { TestContext } from 'node:test';
 import { type Digest, digestOf } from '../../src/oci/digest.ts';
 import { type FixtureImage, makeImage } from './images.ts';
-import { type MirrorOptions, startMirror, type TestMirror, upstreamConfig } from './mirror.ts';
+import { type Ends, type MirrorOptions, startMirror, type TestMirror, upstreamConfig } from './mirror.ts';
 import { FakeRegistry } from './registry.ts';
 
 /** A registry that has an image, and a mirror before it. */
@@ -31,7 +30,7 @@ export interface SceneOptions {
 }
 
 /** Starts a registry that has `team/app:v1`, and a mirror of it. Both end with the test. */
-export async function setScene(test: TestContext, options: SceneOptions = {}): Promise<Scene> {
+export async function setScene(test: Ends, options: SceneOptions = {}): Promise<Scene> {
   const upstream = await FakeRegistry.start();
   test.after(() => upstream.close());
   const image = makeImage(...(options.layers ?? [3_000_000]));
