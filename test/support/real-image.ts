@@ -20,7 +20,7 @@ export interface RealImage {
 export const repository = 'demo/app';
 
 const cache = join(import.meta.dirname, '../../node_modules/.cache/weir-test');
-const packages = ['busybox-static', 'base-files', 'tzdata'];
+const packages = ['busybox-static', 'base-files'];
 
 /**
  * Images of a real root file system: `v1` has Debian packages, random bytes, a whiteout and a tiny last layer; `multi`
