@@ -23,6 +23,7 @@ import { Admission } from './server/admission.ts';
 import { App, type Bound } from './server/app.ts';
 import { Certificate } from './server/certificate.ts';
 import { clientAddresses } from './server/client-address.ts';
+import { Logins } from './server/logins.ts';
 import { Pacer } from './server/pacer.ts';
 import { answerLive, answerReady } from './server/probes.ts';
 import { answerPull, type PullParts } from './server/pull.ts';
@@ -56,6 +57,7 @@ export class Mirror {
   readonly #flights: Flights;
   readonly #sessions: Sessions;
   readonly #apps: App[] = [];
+  #logins: Logins | undefined;
   #cancelFlush: Cancel = () => {};
 
   private constructor(settings: Settings, surroundings: Surroundings, storage: StorageDriver, catalog: Catalog) {
@@ -101,7 +103,8 @@ export class Mirror {
   /** Listens on all addresses. @returns where, in the order of the configuration, and where admin is. */
   async listen(): Promise<{ registry: readonly Bound[]; admin: Bound }> {
     const { clock, log } = this.#surroundings;
-    const { tls } = this.#settings;
+    const { tls, clients } = this.#settings;
+    this.#logins = clients.htpasswd === undefined ? undefined : new Logins(clients.htpasswd, clock, log);
     const parts = this.#pullParts();
     const registry = await this.#app(
       {
@@ -149,6 +152,7 @@ export class Mirror {
     for (const app of this.#apps) app.closeAllConnections();
     await this.#flights.close();
     await Promise.all(closed);
+    await this.#logins?.close();
     await this.#routes.close();
     this.#catalog.close();
     await this.#storage.close();
@@ -172,6 +176,7 @@ export class Mirror {
       sessions: this.#sessions,
       rangeReads: new RangeReads(clock),
       admission: this.#admission,
+      logins: this.#logins,
       clientOf: clientAddresses(this.#settings.clients.trustProxy),
       budget: this.#budget,
       pacer: new Pacer({ clock, metrics: this.#metrics, settings: this.#settings.watchdog }),

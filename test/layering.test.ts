@@ -21,10 +21,11 @@ const rows: readonly (readonly string[])[] = [
 /** Where each third-party package lives. */
 const homes: Readonly<Record<string, readonly string[]>> = {
   '@prometheus-io/client': ['metrics'],
+  bcryptjs: ['server'],
   'better-sqlite3': ['catalog'],
   fastify: ['server'],
   // A bounded map wherever something is remembered that the outside can make grow.
-  'lru-cache': ['pulls', 'cache', 'upstream', 'catalog'],
+  'lru-cache': ['server', 'pulls', 'cache', 'upstream', 'catalog'],
   pino: ['cli'],
   'pino-pretty': ['cli'],
   tldts: ['upstream'],

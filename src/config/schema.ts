@@ -104,6 +104,13 @@ export const configSchema = z.strictObject({
   clients: z
     .strictObject({
       maxStreams: z.int().min(1).exactOptional().describe('With so many blobs on their way to clients, no pull begins'),
+      htpasswd: z
+        .string()
+        .min(1)
+        .exactOptional()
+        .describe(
+          'A file of users and the bcrypt hashes of their passwords (htpasswd -B): only they may use the mirror',
+        ),
       trustProxy: z.array(network).exactOptional().describe('Proxies whose X-Forwarded-For is believed'),
     })
     .exactOptional()

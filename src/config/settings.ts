@@ -49,7 +49,11 @@ export interface Settings {
   readonly defaultUpstream: string;
   readonly upstreams: readonly UpstreamSettings[];
   readonly watchdog: WatchdogSettings;
-  readonly clients: { readonly maxStreams: number; readonly trustProxy: readonly Network[] };
+  readonly clients: {
+    readonly maxStreams: number;
+    readonly htpasswd: string | undefined;
+    readonly trustProxy: readonly Network[];
+  };
   readonly drainTimeout: number;
   readonly log: { readonly level: string; readonly format: 'json' | 'pretty' | undefined };
 }
@@ -107,7 +111,7 @@ export function completeSettings(file: ConfigFile, proxy: ProxySettings = noProx
     defaultUpstream: file.defaultUpstream ?? 'docker.io',
     upstreams: mergeUpstreams(file.upstreams ?? {}, { credentials: file.credentials, proxy }),
     watchdog: { ...watchdogDefaults, ...file.watchdog },
-    clients: { maxStreams: 2000, trustProxy: [], ...file.clients },
+    clients: { maxStreams: 2000, htpasswd: undefined, trustProxy: [], ...file.clients },
     drainTimeout: file.drainTimeout ?? minutes,
     log: { level: 'info', format: undefined, ...file.log },
   };

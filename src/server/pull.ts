@@ -11,6 +11,7 @@ import type { Route, Routes } from '../upstream/routes.ts';
 import { type AccessParts, AccessRecord } from './access-log.ts';
 import type { Admission } from './admission.ts';
 import { type Asked, toRegistryError } from './errors.ts';
+import type { Logins } from './logins.ts';
 import { reply, replyError } from './reply.ts';
 import { type BlobParts, sendBlob } from './send-blob.ts';
 import { sendReferrers, sendTags } from './send-list.ts';
@@ -23,6 +24,8 @@ export interface PullParts extends BlobParts, AccessParts {
   readonly listings: Listings;
   readonly sessions: Sessions;
   readonly admission: Admission;
+  /** Who may use the mirror; `undefined` for everybody. */
+  readonly logins: Logins | undefined;
   /** Who a request comes from. */
   readonly clientOf: (request: IncomingMessage) => string;
 }
@@ -58,6 +61,7 @@ export async function answerPull(parts: PullParts, request: IncomingMessage, res
 async function answer(parts: PullParts, visit: Visit): Promise<void> {
   const { request, record } = visit;
   const target = request.url ?? '';
+  await parts.logins?.check(request.headers.authorization);
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     throw new RegistryError('UNSUPPORTED', { detail: 'this is a read-only mirror' });
   }

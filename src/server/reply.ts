@@ -30,6 +30,7 @@ export function replyError(
   }
   const headers: Record<string, string | number> = { 'content-type': 'application/json' };
   if (error.retryAfter !== undefined) headers['retry-after'] = error.retryAfter;
+  if (error.status === 401) headers['www-authenticate'] = 'Basic realm="weir"';
   if (error.status === 405) headers['allow'] = 'GET, HEAD';
   reply(request, response, error.status, headers, Buffer.from(JSON.stringify(error)));
 }
