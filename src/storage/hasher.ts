@@ -28,12 +28,13 @@ export class Hasher {
   #lastStream = 0;
 
   constructor() {
-    this.#worker.unref();
     this.#worker.on('message', (reply: HashReply) => this.#settle(reply));
     this.#worker.on('error', (cause) =>
       this.#fail(new StorageError('EHASHER', 'the hashing thread failed', { cause })),
     );
     this.#worker.on('exit', () => this.#fail(new StorageError('EHASHER', 'the hashing thread has ended')));
+    // After `on`, which would take it back: an idle thread does not keep the process.
+    this.#worker.unref();
   }
 
   /** Opens a file for hashing. @throws StorageError */
