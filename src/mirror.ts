@@ -8,6 +8,7 @@ import type { Flight } from './cache/flight.ts';
 import { ClosedError, Flights } from './cache/flights.ts';
 import { Listings } from './cache/listings.ts';
 import { ManifestCache } from './cache/manifests.ts';
+import { describeRepair, reasonOf } from './cache/repairs.ts';
 import type { SchedulerEvents } from './cache/scheduler.ts';
 import type { Catalog } from './catalog/catalog.ts';
 import { SqliteCatalog } from './catalog/sqlite.ts';
@@ -189,9 +190,9 @@ export class Mirror {
   #schedulerEvents({ name }: Registry): SchedulerEvents {
     return {
       received: (endpoint, bytes) => this.#metrics.upstreamBytes.inc({ upstream: name, endpoint }, bytes),
-      failed: ({ digest }, { endpoint }, { position }, error) => {
-        const fields = { upstream: name, endpoint, digest, offset: position, error: describeError(error) };
-        this.#surroundings.log.warn(fields, 'a part of a blob failed and is fetched again');
+      repaired: (repair) => {
+        this.#metrics.upstreamRepairs.inc({ reason: reasonOf(repair.error) });
+        this.#surroundings.log.warn(describeRepair(repair), 'a part of a blob did not come as it should');
       },
     };
   }

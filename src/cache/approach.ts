@@ -19,6 +19,7 @@ export class Approach {
   readonly #sources: BlobSource[] = [];
   /** Attempts that were answered once and for all. */
   readonly #refused = new Set<string>();
+  readonly #contributors = new Set<string>();
   #failures = 0;
   #failingSince: number | undefined;
   #pausedUntil = 0;
@@ -31,6 +32,11 @@ export class Approach {
   /** Another repository of the upstream has the blob. */
   add(source: BlobSource): void {
     if (!this.#sources.some(({ repository }) => repository === source.repository)) this.#sources.push(source);
+  }
+
+  /** The endpoints that have sent any of its bytes. */
+  get contributors(): ReadonlySet<string> {
+    return this.#contributors;
   }
 
   /** Milliseconds to wait before the next attempt; 0 for none. */
@@ -46,27 +52,42 @@ export class Approach {
     return attempts.find((attempt) => !this.#refused.has(keyOf(attempt)));
   }
 
+  /** Bytes have come. */
   succeeded({ endpoint }: Attempt): void {
+    this.#contributors.add(endpoint);
     this.#registry.health.succeeded(endpoint);
     this.#failures = 0;
     this.#failingSince = undefined;
     this.#pausedUntil = 0;
   }
 
+  /** An attempt is silent; the next one need not wait. @returns whether there is any use in going on. */
+  stalled(attempt: Attempt, error: UpstreamError): boolean {
+    this.#registry.health.note(attempt.endpoint, error);
+    return this.#isHopeful();
+  }
+
   /** @returns whether there is any use in going on. */
   failed(attempt: Attempt, error: UpstreamError): boolean {
     this.#registry.health.note(attempt.endpoint, error);
+    if (error.retriable) this.#pause();
+    else this.#refused.add(keyOf(attempt));
+    return this.#isHopeful() && this.next() !== undefined;
+  }
+
+  /** Several attempts that fail at the same time are one failure: a pause that has begun does not grow. */
+  #pause(): void {
+    if (this.pause > 0) return;
+    this.#failures++;
+    // Every endpoint gets its turn before the first pause.
+    const rounds = this.#failures - this.#registry.settings.endpoints.length;
+    if (rounds >= 0) this.#pausedUntil = this.#clock.now() + Math.min(longestPause, firstPause * 2 ** rounds);
+  }
+
+  #isHopeful(): boolean {
     const now = this.#clock.now();
     this.#failingSince ??= now;
-    if (!error.retriable) {
-      this.#refused.add(keyOf(attempt));
-    } else {
-      this.#failures++;
-      // Every endpoint gets its turn before the first pause.
-      const rounds = this.#failures - this.#registry.settings.endpoints.length;
-      if (rounds >= 0) this.#pausedUntil = now + Math.min(longestPause, firstPause * 2 ** rounds);
-    }
-    return this.next() !== undefined && now - this.#failingSince < this.#registry.settings.giveUp;
+    return now - this.#failingSince < this.#registry.settings.giveUp;
   }
 }
 

@@ -103,9 +103,9 @@ export class Flight {
     return this.#ending.signal;
   }
 
-  /** How many spans are being fetched. */
+  /** How many spans are being fetched, but for those that have stalled. */
   get spans(): number {
-    return this.#claims.size;
+    return this.#claims.live;
   }
 
   /** Takes off: checks what was recorded earlier, and asks for the rest. */
@@ -132,7 +132,7 @@ export class Flight {
   want(): Want | undefined {
     if (this.signal.aborted || this.blob.whole || this.approach.pause > 0) return undefined;
     // Before the first answer, and from an upstream without Range, there is one request at a time.
-    if (this.#ranged !== true && this.#claims.size > 0) return undefined;
+    if (this.#ranged !== true && this.#claims.live > 0) return undefined;
     const wants = [...this.blob.readers]
       .map((reader) => wantOf(reader, this.#claims, this.blob.size))
       .filter((want) => want !== undefined);
@@ -177,8 +177,10 @@ export class Flight {
 
   /** Bytes have come. @throws StorageError */
   async deliver(claim: Claim, start: number, buffers: readonly Buffer[]): Promise<void> {
+    if (claim.stalled) this.#claims.resume(claim);
     await this.blob.write(start, buffers);
     claim.position = start + buffers.reduce((sum, { length }) => sum + length, 0);
+    this.#claims.delivered(claim);
   }
 
   /** A body without a length ended here: that is the size, as far as the upstream goes. */
@@ -186,13 +188,23 @@ export class Flight {
     if (this.blob.size === undefined) this.#settle(size);
   }
 
-  /** An attempt failed. Goes on in another way, later, or gives up. */
-  failed(attempt: Attempt, error: UpstreamError): void {
-    if (this.approach.failed(attempt, error)) {
-      this.#resumeAfterPause();
-    } else {
-      void this.end(error);
-    }
+  /**
+   * Nothing has come for this claim for too long: another attempt may be made at what it lacks.
+   * @returns whether it goes on.
+   */
+  stalled(attempt: Attempt, claim: Claim, error: UpstreamError): boolean {
+    const goesOn = this.approach.stalled(attempt, error);
+    if (goesOn) this.#claims.stall(claim);
+    else void this.end(error);
+    return goesOn;
+  }
+
+  /** An attempt failed. Goes on in another way, later, or gives up. @returns whether it goes on. */
+  failed(attempt: Attempt, error: UpstreamError): boolean {
+    const goesOn = this.approach.failed(attempt, error);
+    if (goesOn) this.#resumeAfterPause();
+    else void this.end(error);
+    return goesOn;
   }
 
   /** Ends it. What it holds is recorded, for the next one. `error` is what its readers get; `undefined` when there are none. */

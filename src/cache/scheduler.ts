@@ -1,4 +1,5 @@
 import type { Clock } from '../async/clock.ts';
+import type { UpstreamSettings } from '../config/settings.ts';
 import { UpstreamError } from '../upstream/errors.ts';
 import type { Attempt } from './approach.ts';
 import type { Claim } from './claims.ts';
@@ -20,12 +21,28 @@ const spanSeconds = 2;
 /** Workers that are kept for first spans. */
 const keptForFirst = 2;
 
+/** Hedges take this part of the workers at most. */
+const hedgeShare = 1 / 4;
+
+/** A part of a blob that did not come as it should, and is asked for again. */
+export interface Repair {
+  readonly flight: Flight;
+  readonly attempt: Attempt;
+  /** The offset of the first byte that is missing. */
+  readonly offset: number;
+  readonly error: UpstreamError;
+  /** `hedge`: by a second worker at once; `retry`: again; `give up`: there is no use in it. */
+  readonly action: 'hedge' | 'retry' | 'give up';
+}
+
 /** What the scheduler reports. */
 export interface SchedulerEvents {
   received(endpoint: string, bytes: number): void;
-  /** A span failed and will be fetched again. */
-  failed(flight: Flight, attempt: Attempt, claim: Claim, error: UpstreamError): void;
+  repaired(repair: Repair): void;
 }
+
+/** What of an upstream's settings concerns the scheduler. */
+export type SchedulerSettings = Pick<UpstreamSettings, 'connections' | 'stallTimeout'>;
 
 /** Decides which span an upstream is asked for next: a worker always takes the one that matters most now. */
 export class Scheduler {
@@ -35,13 +52,12 @@ export class Scheduler {
   readonly #flights = new Set<Flight>();
   /** Bytes per second that one connection brings, by endpoint. */
   readonly #rates = new Map<string, number>();
-  #busy = 0;
+  readonly #running = new Set<Claim>();
 
-  /** `connections` ≥ 1: spans that are fetched at a time. */
-  constructor(connections: number, clock: Clock, events: SchedulerEvents) {
+  constructor({ connections, stallTimeout }: SchedulerSettings, clock: Clock, events: SchedulerEvents) {
     this.#connections = connections;
     this.#events = events;
-    this.#worker = new SpanWorker(clock, events.received);
+    this.#worker = new SpanWorker(clock, stallTimeout);
   }
 
   /** From now on this flight's wants are served, until it ends. */
@@ -56,11 +72,18 @@ export class Scheduler {
     for (let next = this.#next(); next !== undefined; next = this.#next()) this.#launch(next.flight, next.want);
   }
 
+  /** Workers in use. Of those that have stalled, some do not count: hedges take their place. */
+  get #busy(): number {
+    const stalled = [...this.#running].filter((claim) => claim.stalled).length;
+    return this.#running.size - Math.min(stalled, Math.ceil(this.#connections * hedgeShare));
+  }
+
   #next(): { flight: Flight; want: Want } | undefined {
     const candidates: { flight: Flight; want: Want }[] = [];
+    const busy = this.#busy;
     for (const flight of this.#flights) {
       const want = flight.want();
-      if (want !== undefined && this.#busy < this.#capacityFor(want)) candidates.push({ flight, want });
+      if (want !== undefined && busy < this.#capacityFor(want)) candidates.push({ flight, want });
     }
     const others = new Set(candidates.map(({ flight }) => flight)).size > 1;
     const half = Math.max(1, Math.floor(this.#connections / 2));
@@ -83,9 +106,9 @@ export class Scheduler {
       return;
     }
     const claim = flight.claim(flight.ranged ? spanOf(want, this.#lengthOf(flight, want, attempt)) : want);
-    this.#busy++;
+    this.#running.add(claim);
     void this.#fetch(flight, attempt, want.share, claim).finally(() => {
-      this.#busy--;
+      this.#running.delete(claim);
       flight.release(claim);
       this.pump();
     });
@@ -96,8 +119,14 @@ export class Scheduler {
     const charged = Number.isFinite(claim.end) ? claim.end - claim.start : 0;
     share.bytes += charged;
     try {
-      const { bytes, elapsed } = await this.#worker.run(flight, attempt, claim, () => this.pump());
-      flight.approach.succeeded(attempt);
+      const { bytes, elapsed } = await this.#worker.run(flight, attempt, claim, {
+        answered: () => this.pump(),
+        received: (count) => {
+          flight.approach.succeeded(attempt);
+          this.#events.received(attempt.endpoint, count);
+        },
+        stalled: () => this.#stall(flight, attempt, claim),
+      });
       if (bytes > firstSpan) this.#learnRate(attempt.endpoint, (bytes * 1000) / Math.max(1, elapsed));
     } catch (error) {
       this.#settleFailure(flight, attempt, claim, error);
@@ -106,16 +135,29 @@ export class Scheduler {
     }
   }
 
+  #stall(flight: Flight, attempt: Attempt, claim: Claim): void {
+    if (flight.signal.aborted || claim.signal.aborted) return;
+    const { endpoint, source } = attempt;
+    const error = new UpstreamError(source.upstream, 'timeout', 'nothing comes', { endpoint });
+    const goesOn = flight.stalled(attempt, claim, error);
+    this.#report(flight, attempt, claim, error, goesOn ? 'hedge' : 'give up');
+    this.pump();
+  }
+
   #settleFailure(flight: Flight, attempt: Attempt, claim: Claim, error: unknown): void {
-    if (flight.signal.aborted) return;
+    if (flight.signal.aborted || claim.signal.aborted) return;
     if (!(error instanceof UpstreamError)) {
       void flight.end(error);
     } else if (error.status === 416 && claim.start === 0) {
       flight.refuseRanges();
     } else {
-      this.#events.failed(flight, attempt, claim, error);
-      flight.failed(attempt, error);
+      const goesOn = flight.failed(attempt, error);
+      this.#report(flight, attempt, claim, error, goesOn ? 'retry' : 'give up');
     }
+  }
+
+  #report(flight: Flight, attempt: Attempt, claim: Claim, error: UpstreamError, action: Repair['action']): void {
+    this.#events.repaired({ flight, attempt, offset: claim.position, error, action });
   }
 
   #learnRate(endpoint: string, rate: number): void {

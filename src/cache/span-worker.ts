@@ -1,4 +1,6 @@
 import type { Clock } from '../async/clock.ts';
+import { Watchdog } from '../async/watchdog.ts';
+import type { BlobPart } from '../upstream/blob-source.ts';
 import { UpstreamError } from '../upstream/errors.ts';
 import type { Attempt } from './approach.ts';
 import type { Claim } from './claims.ts';
@@ -12,23 +14,47 @@ export interface SpanOutcome {
   readonly elapsed: number;
 }
 
+/** What a worker tells while it fetches. */
+export interface SpanEvents {
+  /** The upstream has begun to answer, and the answer fits. */
+  answered(): void;
+  /** Bytes have come. */
+  received(bytes: number): void;
+  /** Nothing has come for too long; it goes on waiting. */
+  stalled(): void;
+}
+
 /** Fetches one span of a flight from one endpoint. Bytes that came before a failure are kept. */
 export class SpanWorker {
   readonly #clock: Clock;
-  readonly #received: (endpoint: string, bytes: number) => void;
+  readonly #stallTimeout: number;
 
-  /** `received` counts bytes as they come. */
-  constructor(clock: Clock, received: (endpoint: string, bytes: number) => void) {
+  /** `stallTimeout`: milliseconds without a byte, or without an answer, that are too long. */
+  constructor(clock: Clock, stallTimeout: number) {
     this.#clock = clock;
-    this.#received = received;
+    this.#stallTimeout = stallTimeout;
   }
 
-  /**
-   * @param answered called once the upstream has begun to answer, and the answer fits.
-   * @throws UpstreamError, StorageError, or the flight's end.
-   */
-  async run(flight: Flight, attempt: Attempt, claim: Claim, answered: () => void): Promise<SpanOutcome> {
-    const part = await attempt.source.open(attempt.endpoint, flight.ranged ? claim : undefined, flight.signal);
+  /** @throws UpstreamError, StorageError, the flight's end, or the reason for which the claim was lost. */
+  async run(flight: Flight, attempt: Attempt, claim: Claim, events: SpanEvents): Promise<SpanOutcome> {
+    const watchdog = new Watchdog(this.#clock, this.#stallTimeout, events.stalled);
+    watchdog.wait();
+    try {
+      const signal = AbortSignal.any([flight.signal, claim.signal]);
+      const part = await attempt.source.open(attempt.endpoint, flight.ranged ? claim : undefined, signal);
+      watchdog.wait();
+      return await this.#receive(flight, attempt, claim, { part, watchdog, events });
+    } finally {
+      watchdog.stop();
+    }
+  }
+
+  async #receive(
+    flight: Flight,
+    attempt: Attempt,
+    claim: Claim,
+    { part, watchdog, events }: { part: BlobPart; watchdog: Watchdog; events: SpanEvents },
+  ): Promise<SpanOutcome> {
     const behind = new WriteBehind(part.start, async (start, buffers) => {
       await flight.deliver(claim, start, buffers);
       for (const buffer of buffers) part.release(buffer);
@@ -37,12 +63,14 @@ export class SpanWorker {
     let bytes = 0;
     try {
       flight.accept(part, attempt);
-      answered();
+      events.answered();
       for await (const chunk of part.bytes) {
+        watchdog.pause();
         bytes += chunk.length;
-        this.#received(attempt.endpoint, chunk.length);
+        events.received(chunk.length);
         if (flight.blob.size !== undefined && part.start + bytes > flight.blob.size) throw tooLong(attempt);
         await behind.push(chunk);
+        watchdog.wait();
       }
     } finally {
       await part.close();

@@ -31,6 +31,12 @@ export class Metrics {
     labelNames: ['upstream', 'endpoint', 'kind', 'code'],
     registers: this.#registers,
   });
+  readonly upstreamRepairs = new Counter({
+    name: 'weir_upstream_repairs_total',
+    help: 'Parts of blobs that did not come as they should, and were asked for again.',
+    labelNames: ['reason'],
+    registers: this.#registers,
+  });
   readonly firstByte = new Histogram({
     name: 'weir_first_byte_seconds',
     help: 'From the request for a blob to its first byte.',

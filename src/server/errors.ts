@@ -9,6 +9,7 @@ const statuses: Readonly<Record<UpstreamFailure, number>> = {
   unreachable: 503,
   timeout: 504,
   reset: 502,
+  short: 502,
   status: 502,
   // Never 429: containers/image sleeps on it, containerd hammers.
   limited: 503,

@@ -125,7 +125,7 @@ export class BlobSource {
       yield chunk;
     }
     if (expected !== undefined && received < expected) {
-      throw new UpstreamError(this.upstream, 'reset', 'it sent less than it announced', { endpoint });
+      throw new UpstreamError(this.upstream, 'short', 'it sent less than it announced', { endpoint });
     }
   }
 

@@ -6,6 +6,8 @@ export type UpstreamFailure =
   | 'timeout'
   /** The connection ended in the middle. */
   | 'reset'
+  /** The body ended before its announced end. */
+  | 'short'
   /** 5xx, or a status that makes no sense here. */
   | 'status'
   /** 429. */

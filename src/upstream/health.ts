@@ -37,7 +37,8 @@ export class Health {
   note(endpoint: string, error: UpstreamError): void {
     const state = this.#states.get(endpoint);
     if (error.definite) this.succeeded(endpoint);
-    if (!state || error.definite) return;
+    // Many requests that fail at the same time are one failure.
+    if (!state || error.definite || state.until > this.#clock.now()) return;
     state.until = this.#clock.now() + Math.min(longestPause, firstPause * 2 ** state.failures);
     state.failures++;
   }

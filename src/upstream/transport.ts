@@ -64,7 +64,12 @@ export class Transport {
       const line = this.#connections.lineTo(url);
       proxy = line.proxy;
       const received = await line.dispatcher.request({ ...options, signal: deadline.signal });
-      return new UpstreamResponse(received, { deadline, patience, failure }, line.buffers);
+      // The other side's good-bye, in the middle of a body, is an end before the end.
+      const cutShort = (cause: unknown) =>
+        !deadline.signal.aborted && codeOf(cause) === 'UND_ERR_SOCKET'
+          ? this.#error('short', url, `${url.host} closed the connection`, cause)
+          : failure(cause);
+      return new UpstreamResponse(received, { deadline, patience, failure: cutShort }, line.buffers);
     } catch (cause) {
       deadline.clear();
       throw failure(cause);

@@ -98,7 +98,7 @@ test('the beginning of a gap is the end of what is taken before it', () => {
 test('a claim begins where it was made, and is released once', () => {
   const claims = new Claims(new IntervalSet());
   const claim = claims.claim({ start: 10, end: 20 });
-  assert.deepEqual(claim, { start: 10, end: 20, position: 10 });
+  assert.deepEqual([claim.start, claim.end, claim.position, claim.stalled], [10, 20, 10, false]);
   claims.release(claim);
   claims.reserve({ start: 10, end: 20 });
   claims.release(claim);

@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { digestOf } from '../../src/oci/digest.ts';
+import { type ClientAnswer, fetchRaw } from '../support/client.ts';
+import {
+  always,
+  endEarly,
+  type Fault,
+  ignoreRange,
+  resetAfter,
+  stallAfter,
+  status,
+  wrongRange,
+} from '../support/faults.ts';
+import { makeImage } from '../support/images.ts';
+import { startMirror, type TestMirror, upstreamConfig } from '../support/mirror.ts';
+import { FakeRegistry } from '../support/registry.ts';
+
+const drip = 200;
+/** What an overloaded machine may add to a gap. */
+const slack = 1500;
+const size = 4_000_000;
+
+interface Stage {
+  readonly registries: readonly FakeRegistry[];
+  readonly layer: Buffer;
+  readonly url: string;
+  readonly mirror: TestMirror;
+}
+
+/** A mirror of an upstream with so many endpoints, all of which have the same image. */
+async function setStage(t: TestContext, endpoints: number, upstream: object = {}): Promise<Stage> {
+  const image = makeImage(size);
+  const registries: FakeRegistry[] = [];
+  for (let count = 0; count < endpoints; count++) {
+    const registry = await FakeRegistry.start();
+    t.after(() => registry.close());
+    registry.push('team/app', 'v1', image);
+    registries.push(registry);
+  }
+  const urls = registries.map(({ url }) => url);
+  const config = { ...upstreamConfig(urls, { stallTimeout: '300ms', ...upstream }), watchdog: { drip: `${drip}ms` } };
+  const mirror = await startMirror(t, { config });
+  await fetchRaw(`${mirror.url}/v2/team/app/manifests/v1`);
+  const [layer = Buffer.alloc(0)] = image.layers;
+  return { registries, layer, mirror, url: `${mirror.url}/v2/team/app/blobs/${digestOf(layer)}` };
+}
+
+const isWhole = ({ complete, body }: ClientAnswer, layer: Buffer) => complete && body.equals(layer);
+const sentBy = (registries: readonly FakeRegistry[]) => registries.reduce((sum, { blobBytes }) => sum + blobBytes, 0);
+
+const faults: Readonly<Record<string, { readonly reason: string; readonly make: (offset: number) => Fault }>> = {
+  stall: { reason: 'stall', make: (offset) => stallAfter(offset, 60_000) },
+  reset: { reason: 'reset', make: (offset) => resetAfter(offset) },
+  'end before the end': { reason: 'short', make: (offset) => endEarly(offset) },
+  'status 503': { reason: 'status', make: () => status(503) },
+  'wrong Content-Range': { reason: 'status', make: () => wrongRange() },
+};
+const places = { 'the first byte': 1, '1 MiB': 1024 * 1024, 'the last span': size - 10 };
+
+for (const [name, { reason, make }] of Object.entries(faults)) {
+  for (const [place, offset] of Object.entries(places)) {
+    for (const endpoints of [1, 2]) {
+      test(`${name} at ${place} is repaired, with ${endpoints} endpoints`, async (t) => {
+        const { registries, layer, url, mirror } = await setStage(t, endpoints);
+        registries[0]?.faults.push(make(offset));
+        const answer = await fetchRaw(url);
+        assert.ok(isWhole(answer, layer));
+        assert.ok(answer.longestGap < drip + slack, `${answer.longestGap} ms`);
+        assert.match(await mirror.metrics(), new RegExp(`weir_upstream_repairs_total\\{reason="${reason}"\\} [1-9]`));
+        assert.ok(sentBy(registries) <= 1.6 * size, `${sentBy(registries)} bytes`);
+        const line = mirror.log.find(({ fields }) => fields['reason'] === reason);
+        assert.equal(line?.fields['endpoint'], registries[0]?.url);
+        assert.equal(typeof line?.fields['offset'], 'number');
+      });
+    }
+  }
+}
+
+for (const [name, make] of [
+  ['stalls', (offset: number) => stallAfter(offset, 60_000)],
+  ['is cut', (offset: number) => endEarly(offset)],
+] as const) {
+  test(`an upstream without Range that ${name} is read again, and what is there is passed over`, async (t) => {
+    const { registries, layer, url } = await setStage(t, 1);
+    registries[0]?.faults.push(ignoreRange(), make(size / 2));
+    const answer = await fetchRaw(url);
+    assert.ok(isWhole(answer, layer));
+    assert.ok(answer.longestGap < drip + slack, `${answer.longestGap} ms`);
+    assert.ok(sentBy(registries) <= 2.2 * size, `${sentBy(registries)} bytes`);
+  });
+}
+
+test('a hedge goes to the next endpoint, and the silent request is given up once the hedge delivers', async (t) => {
+  const { registries, layer, url } = await setStage(t, 2, { connections: 1 });
+  const [first, second] = registries;
+  first?.faults.push(stallAfter(1_500_000, 60_000));
+  assert.ok(isWhole(await fetchRaw(url), layer));
+  assert.ok((second?.blobRequests.length ?? 0) >= 1);
+});
+
+test('an upstream that freezes altogether is given up after giveUp, and not before', async (t) => {
+  const { registries, url } = await setStage(t, 1, { giveUp: '1200ms' });
+  registries[0]?.faults.push(
+    stallAfter(1_000_000, 60_000, { times: always }),
+    stallAfter(0, 60_000, { times: always }),
+  );
+  const answer = await fetchRaw(url);
+  assert.ok(answer.status === 504 || answer.ending === 'FIN', `${answer.status} ${answer.ending}`);
+});
