@@ -39,7 +39,7 @@ async function setStage(t: TestContext, endpoints: number, upstream: object = {}
     registries.push(registry);
   }
   const urls = registries.map(({ url }) => url);
-  const config = { ...upstreamConfig(urls, { stallTimeout: '300ms', ...upstream }), watchdog: { drip: `${drip}ms` } };
+  const config = { ...upstreamConfig(urls, { stallTimeout: '500ms', ...upstream }), watchdog: { drip: `${drip}ms` } };
   const mirror = await startMirror(t, { config });
   await fetchRaw(`${mirror.url}/v2/team/app/manifests/v1`);
   const [layer = Buffer.alloc(0)] = image.layers;
@@ -56,19 +56,21 @@ const faults: Readonly<Record<string, { readonly reason: string; readonly make: 
   'status 503': { reason: 'status', make: () => status(503) },
   'wrong Content-Range': { reason: 'status', make: () => wrongRange() },
 };
+/** No silence of an overloaded machine is taken for a stall. */
+const calm = { stallTimeout: '60s' };
 const places = { 'the first byte': 1, '1 MiB': 1024 * 1024, 'the last span': size - 10 };
 
 for (const [name, { reason, make }] of Object.entries(faults)) {
   for (const [place, offset] of Object.entries(places)) {
     for (const endpoints of [1, 2]) {
       test(`${name} at ${place} is repaired, with ${endpoints} endpoints`, async (t) => {
-        const { registries, layer, url, mirror } = await setStage(t, endpoints);
+        const { registries, layer, url, mirror } = await setStage(t, endpoints, reason === 'stall' ? {} : calm);
         registries[0]?.faults.push(make(offset));
         const answer = await fetchRaw(url);
         assert.ok(isWhole(answer, layer));
         assert.ok(answer.longestGap < drip + slack, `${answer.longestGap} ms`);
         assert.match(await mirror.metrics(), new RegExp(`weir_upstream_repairs_total\\{reason="${reason}"\\} [1-9]`));
-        assert.ok(sentBy(registries) <= 1.6 * size, `${sentBy(registries)} bytes`);
+        assert.ok(sentBy(registries) <= (reason === 'stall' ? 2.5 : 1.4) * size, `${sentBy(registries)} bytes`);
         const line = mirror.log.find(({ fields }) => fields['reason'] === reason);
         assert.equal(line?.fields['endpoint'], registries[0]?.url);
         assert.equal(typeof line?.fields['offset'], 'number');

@@ -31,12 +31,12 @@ test('every request is one line of the log, with what an operator wants to know'
 test('a silence of the upstream is the longest gap of the log; a slow client is not', async (t) => {
   const { mirror, manifestUrl, layerUrl, upstream } = await setScene(t, { upstream: { stallTimeout: '60s' } });
   await fetchRaw(manifestUrl);
-  upstream.faults.push(stallAfter(1_500_000, 500));
+  upstream.faults.push(stallAfter(1_500_000, 1500));
   await fetchRaw(layerUrl);
   const line = () => mirror.log.find(({ fields }) => fields['route'] === 'blob');
   await until(() => line() !== undefined);
   const gap = Number(line()?.fields['gapMs']);
-  assert.ok(gap >= 400 && gap < 3000, `${gap} ms`);
+  assert.ok(gap >= 400 && gap < 5000, `${gap} ms`);
 });
 
 test('probes and metrics', async (t) => {

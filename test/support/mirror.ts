@@ -72,7 +72,7 @@ export async function startMirror(test: Ends, options: MirrorOptions = {}): Prom
 export function upstreamConfig(endpoints: string | readonly string[], more: object = {}): object {
   return {
     defaultUpstream: 'up.test',
-    upstreams: { 'up.test': { endpoints: [endpoints].flat(), insecure: true, stallTimeout: '300ms', ...more } },
+    upstreams: { 'up.test': { endpoints: [endpoints].flat(), insecure: true, stallTimeout: '2s', ...more } },
   };
 }
 
