@@ -3,11 +3,11 @@ import { type TestContext, test } from 'node:test';
 import { Containerd, containerdPrograms, type Hosts } from '../support/containerd.ts';
 import { lacking } from '../support/lacking.ts';
 import type { OciLayout } from '../support/oci-layout.ts';
-import { repository } from '../support/real-image.ts';
-import { scenePrograms, setRealScene } from '../support/real-scene.ts';
+import { imagePrograms, repository } from '../support/real-image.ts';
+import { setRealScene } from '../support/real-scene.ts';
 import { assertSameBlobs } from '../support/same-content.ts';
 
-const skip = lacking([...scenePrograms, ...containerdPrograms], { root: true });
+const skip = lacking([...imagePrograms, ...containerdPrograms], { root: true });
 
 /** Pulls an index with all its architectures into an empty containerd, which then has to have the original's bytes. */
 async function pullAndCompare(t: TestContext, hosts: Hosts, original: OciLayout): Promise<void> {

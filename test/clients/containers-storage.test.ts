@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ContainersStorage } from '../support/containers-storage.ts';
 import { lacking } from '../support/lacking.ts';
-import { repository } from '../support/real-image.ts';
-import { type RealScene, scenePrograms, setRealScene } from '../support/real-scene.ts';
+import { imagePrograms, repository } from '../support/real-image.ts';
+import { type RealScene, setRealScene } from '../support/real-scene.ts';
 import { writeRegistriesConf } from '../support/registries-conf.ts';
 import { assertUnpacked } from '../support/same-content.ts';
 
@@ -26,7 +26,7 @@ const scenes = [
 ] as const;
 
 for (const { client, tokens, where } of scenes) {
-  const skip = lacking([...scenePrograms, client], { root: true });
+  const skip = lacking([...imagePrograms, client], { root: true });
   test(`${client} stores byte for byte what is in ${where}, cold and with the registry stopped`, {
     skip,
   }, async (t) => {

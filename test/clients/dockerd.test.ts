@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { Dockerd, dockerPrograms } from '../support/dockerd.ts';
 import { lacking } from '../support/lacking.ts';
-import { repository } from '../support/real-image.ts';
-import { type RealScene, scenePrograms, setRealScene } from '../support/real-scene.ts';
+import { imagePrograms, repository } from '../support/real-image.ts';
+import { type RealScene, setRealScene } from '../support/real-scene.ts';
 import { assertUnpacked } from '../support/same-content.ts';
 
 // Docker's other image store, containerd's, comes with Docker 23; it asks as containerd does.
-const skip = lacking([...scenePrograms, ...dockerPrograms], { root: true });
+const skip = lacking([...imagePrograms, ...dockerPrograms], { root: true });
 
 /** Pulls an image into an empty daemon, which then has to have the original's bytes. */
 async function pullAndCompare(t: TestContext, { authority, original }: RealScene): Promise<void> {

@@ -10,8 +10,7 @@ import { lacking } from '../support/lacking.ts';
 import { startMirror } from '../support/mirror.ts';
 import type { OciLayout } from '../support/oci-layout.ts';
 import { attempt, type Outcome } from '../support/program.ts';
-import { realImage, repository } from '../support/real-image.ts';
-import { scenePrograms } from '../support/real-scene.ts';
+import { imagePrograms, realImage, repository } from '../support/real-image.ts';
 import { writeRegistriesConf } from '../support/registries-conf.ts';
 import { FakeRegistry } from '../support/registry.ts';
 import { assertSameBlobs, assertUnpacked } from '../support/same-content.ts';
@@ -60,7 +59,7 @@ async function copy(mirrors: readonly string[]): Promise<Outcome & { readonly bl
 }
 
 test('containerd takes one blob that the mirror cannot get from the registry itself, and the rest from the mirror', {
-  skip: lacking([...scenePrograms, ...containerdPrograms], { root: true }),
+  skip: lacking([...imagePrograms, ...containerdPrograms], { root: true }),
 }, async (t) => {
   const { mirror, origin, original } = await setFallback(t, failsFirstLayer);
   const containerd = await startContainerd(t);
@@ -72,7 +71,7 @@ test('containerd takes one blob that the mirror cannot get from the registry its
 });
 
 test('dockerd turns to the next mirror when one cannot get a blob', {
-  skip: lacking([...scenePrograms, ...dockerPrograms], { root: true }),
+  skip: lacking([...imagePrograms, ...dockerPrograms], { root: true }),
 }, async (t) => {
   const { mirror, origin, original } = await setFallback(t, failsFirstLayer);
   const daemon = await Dockerd.start([`http://${mirror}`, origin.url]);
@@ -83,14 +82,14 @@ test('dockerd turns to the next mirror when one cannot get a blob', {
 });
 
 // So does everything that is made of containers/image: Podman, Buildah, CRI-O.
-test('skopeo fails when the mirror cannot get a blob', { skip: lacking(scenePrograms) }, async (t) => {
+test('skopeo fails when the mirror cannot get a blob', { skip: lacking(imagePrograms) }, async (t) => {
   const { mirror, origin } = await setFallback(t, failsFirstLayer);
   const { code } = await copy([mirror, origin.authority]);
   assert.equal(code, 1);
   assert.deepEqual(origin.asked, []);
 });
 
-test('skopeo turns to the next mirror when one has no manifest', { skip: lacking(scenePrograms) }, async (t) => {
+test('skopeo turns to the next mirror when one has no manifest', { skip: lacking(imagePrograms) }, async (t) => {
   const { mirror, origin, original } = await setFallback(t, failsAlways);
   const { code, stderr, blobs } = await copy([mirror, origin.authority]);
   assert.equal(code, 0, stderr);
@@ -98,7 +97,7 @@ test('skopeo turns to the next mirror when one has no manifest', { skip: lacking
 });
 
 test('containerd turns to the registry itself when the mirror has no manifest', {
-  skip: lacking([...scenePrograms, ...containerdPrograms], { root: true }),
+  skip: lacking([...imagePrograms, ...containerdPrograms], { root: true }),
 }, async (t) => {
   const { mirror, origin, original } = await setFallback(t, failsAlways);
   const containerd = await startContainerd(t);

@@ -3,13 +3,13 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { lacking } from '../support/lacking.ts';
 import { run } from '../support/program.ts';
-import { repository } from '../support/real-image.ts';
-import { scenePrograms, setRealScene } from '../support/real-scene.ts';
+import { imagePrograms, repository } from '../support/real-image.ts';
+import { setRealScene } from '../support/real-scene.ts';
 import { writeRegistriesConf } from '../support/registries-conf.ts';
 import { assertSameBlobs } from '../support/same-content.ts';
 import { tempDir } from '../support/temp.ts';
 
-const skip = lacking(scenePrograms);
+const skip = lacking(imagePrograms);
 
 /** Copies an image with all its architectures through the mirror. @returns the directory of its blobs */
 async function pull(mirror: string, tag: string): Promise<string> {

@@ -6,7 +6,7 @@ import { OciLayout } from './oci-layout.ts';
 import { attempt, run } from './program.ts';
 import { tempDir } from './temp.ts';
 
-/** What `realImage` needs. */
+/** What `realImage` needs, and a registry of it. */
 export const imagePrograms = ['umoci', 'tar', 'busybox', 'docker-registry', 'skopeo'] as const;
 
 /** Real images, twice. */

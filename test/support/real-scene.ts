@@ -2,10 +2,7 @@ import type { TestContext } from 'node:test';
 import { DockerRegistry, type RegistryOptions } from './docker-registry.ts';
 import { startMirror, type TestMirror } from './mirror.ts';
 import type { OciLayout } from './oci-layout.ts';
-import { imagePrograms, realImage } from './real-image.ts';
-
-/** What `setRealScene` needs. */
-export const scenePrograms = [...imagePrograms, 'openssl'] as const;
+import { realImage } from './real-image.ts';
 
 /** A real registry with real images, and a mirror before it. */
 export interface RealScene {

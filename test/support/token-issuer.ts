@@ -1,4 +1,4 @@
-import { createSign, randomUUID, X509Certificate } from 'node:crypto';
+import { randomUUID, sign, X509Certificate } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type Certificate, makeCertificate } from './certificate.ts';
@@ -50,7 +50,7 @@ export class TokenIssuer {
   #sign(audience: string, scopes: readonly string[]): string {
     const { certificate, key } = this.#certificate;
     const now = Math.floor(Date.now() / 1000);
-    const header = { typ: 'JWT', alg: 'RS256', x5c: [new X509Certificate(certificate).raw.toString('base64')] };
+    const header = { typ: 'JWT', alg: 'ES256', x5c: [new X509Certificate(certificate).raw.toString('base64')] };
     const times = { nbf: now - 10, iat: now, exp: now + lifetime };
     const claims = {
       iss: 'issuer',
@@ -61,7 +61,9 @@ export class TokenIssuer {
       access: scopes.map(readScope),
     };
     const content = [header, claims].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
-    return `${content}.${createSign('RSA-SHA256').update(content).sign(key).toString('base64url')}`;
+    // A signature as JWT has it: RFC 7518 §3.4.
+    const signature = sign('sha256', Buffer.from(content), { key, dsaEncoding: 'ieee-p1363' });
+    return `${content}.${signature.toString('base64url')}`;
   }
 }
 
