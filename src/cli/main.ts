@@ -7,6 +7,10 @@ type Command = (words: readonly string[]) => Promise<number>;
 
 const commands: Readonly<Record<string, { readonly about: string; readonly load: () => Promise<Command> }>> = {
   serve: { about: 'run the mirror', load: async () => (await import('./serve.ts')).serve },
+  healthcheck: {
+    about: 'ask the mirror here whether it can serve',
+    load: async () => (await import('./healthcheck.ts')).healthcheck,
+  },
   check: { about: 'validate the configuration', load: async () => (await import('./check.ts')).check },
 };
 
@@ -34,7 +38,7 @@ function print(text: string): number {
 }
 
 function usage(): string {
-  const rows = Object.entries(commands).map(([name, { about }]) => `  ${name.padEnd(8)}${about}`);
+  const rows = Object.entries(commands).map(([name, { about }]) => `  ${name.padEnd(13)}${about}`);
   return [
     'weir: a pull-through caching mirror for container images',
     '',
