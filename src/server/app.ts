@@ -18,6 +18,8 @@ const options = {
   // Longer than any client keeps a connection: closing first would meet a request on its way.
   keepAliveTimeout: 100_000,
   headersTimeout: 60_000,
+  // How often it is looked for connections whose headers do not come.
+  connectionsCheckingInterval: 5000,
   // Downloads may take hours.
   requestTimeout: 0,
   keepAlive: true,
