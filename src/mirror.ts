@@ -16,6 +16,7 @@ import type { Settings } from './config/settings.ts';
 import { describeError, type Log } from './metrics/log.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { IntegrityError } from './oci/errors.ts';
+import { Prefetch } from './pulls/prefetch.ts';
 import { RangeReads } from './pulls/range-reads.ts';
 import { configuredRules } from './pulls/rules.ts';
 import { Sessions } from './pulls/sessions.ts';
@@ -170,6 +171,7 @@ export class Mirror {
     const access = new Access(this.#catalog.manifests, clock);
     const shared = { clock, catalog: this.#catalog, metrics: this.#metrics };
     const manifests = new ManifestCache(this.#catalog, clock, this.#metrics);
+    const blobs = new BlobCache({ ...shared, access, storage: this.#storage, flights: this.#flights });
     return {
       ...shared,
       log,
@@ -183,7 +185,8 @@ export class Mirror {
       pacer: new Pacer({ clock, metrics: this.#metrics, settings: this.#settings.watchdog }),
       manifests,
       listings: new Listings(manifests, this.#catalog, clock),
-      blobs: new BlobCache({ ...shared, access, storage: this.#storage, flights: this.#flights }),
+      blobs,
+      prefetch: this.#settings.prefetch ? new Prefetch({ blobs, clock, log }) : undefined,
     };
   }
 

@@ -1,3 +1,4 @@
+import { abortable } from '../async/abortable.ts';
 import type { Clock } from '../async/clock.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Interval } from '../http/range.ts';
@@ -9,6 +10,7 @@ import type { Access } from './access.ts';
 import type { Flight } from './flight.ts';
 import type { Flights } from './flights.ts';
 import { type BlobReader, type Share, StoredReader } from './reader.ts';
+import type { Expectation } from './wants.ts';
 
 /** Where the bytes of a response come from. */
 export type BlobOrigin = 'hit' | 'flight';
@@ -70,6 +72,23 @@ export class BlobCache {
     metrics.cacheRequests.inc({ kind: 'blob', result: joined ? 'join' : 'miss' });
     if (flight.blob.size === undefined) await firstByte(flight, turn, signal);
     return openFlight(flight, turn);
+  }
+
+  /**
+   * Brings a blob that nobody has asked for yet, until the signal aborts. Nothing is done where it is stored. Resolves when
+   * no more will come. @throws UpstreamError, StorageError; the signal's reason.
+   */
+  async expect(route: Route, digest: Digest, expectation: Expectation, signal: AbortSignal): Promise<void> {
+    const { access, catalog, flights } = this.#parts;
+    const { size } = await access.claim(route, digest, signal);
+    if (catalog.blobs.find(digest) !== undefined) return;
+    const { flight } = await flights.join(route, digest, size);
+    const forget = flight.expect(expectation);
+    try {
+      await abortable(flight.over, signal);
+    } finally {
+      forget();
+    }
   }
 
   /** What storage has lost or cut short is forgotten, and fetched again. */

@@ -3,31 +3,19 @@ import type { Catalog } from '../catalog/catalog.ts';
 import type { Interval } from '../http/range.ts';
 import { type Digest, hexOf } from '../oci/digest.ts';
 import { IntegrityError } from '../oci/errors.ts';
-import type { Ingest, Piece } from '../storage/driver.ts';
+import type { Piece } from '../storage/driver.ts';
 import type { BlobPart } from '../upstream/blob-source.ts';
 import { UpstreamError } from '../upstream/errors.ts';
 import type { Registry } from '../upstream/registry.ts';
 import { Approach, type Attempt } from './approach.ts';
 import { type Claim, Claims } from './claims.ts';
 import { Digesting } from './digesting.ts';
+import type { FlightPlan } from './flight-plan.ts';
 import { InflightBlob } from './inflight.ts';
 import { Keeping } from './keeping.ts';
 import type { Demand, InflightReader, Share } from './reader.ts';
 import { Recovery } from './recovery.ts';
-import { compareWants, urgency, type Want, wantOf } from './wants.ts';
-
-/** What is fetched. */
-export interface FlightPlan {
-  readonly registry: Registry;
-  readonly digest: Digest;
-  /** Bytes, where a descriptor says so. */
-  readonly size: number | undefined;
-  /** The name of the arriving content in storage. */
-  readonly name: string;
-  readonly ingest: Ingest;
-  /** What an earlier flight left, not checked yet. */
-  readonly recorded: readonly Piece[];
-}
+import { compareWants, type Expectation, type Want, wantOf, wantOfUnread } from './wants.ts';
 
 /** What a flight needs of its surroundings. */
 export interface FlightContext {
@@ -60,6 +48,7 @@ export class Flight {
   readonly #claims: Claims;
   readonly #digesting: Digesting;
   readonly #keeping: Keeping;
+  readonly #expected = new Set<Expectation>();
   readonly #share: Share = { bytes: 0 };
   readonly #ending = new AbortController();
   /** Whether the upstream takes Range requests; `undefined` before its first answer. */
@@ -128,6 +117,15 @@ export class Flight {
     return this.blob.read(demand);
   }
 
+  /** It will probably be read: brings it until what is returned is called, or nobody has read it for too long. */
+  expect(expectation: Expectation): () => void {
+    this.#expected.add(expectation);
+    this.#readersChanged();
+    return () => {
+      if (this.#expected.delete(expectation)) this.#armIdle();
+    };
+  }
+
   /** What should be fetched next; `undefined` when there is nothing, or not now. */
   want(): Want | undefined {
     if (this.signal.aborted || this.blob.whole || this.approach.pause > 0) return undefined;
@@ -136,9 +134,8 @@ export class Flight {
     const wants = [...this.blob.readers]
       .map((reader) => wantOf(reader, this.#claims, this.blob.size))
       .filter((want) => want !== undefined);
-    const [want] = wants.toSorted(compareWants);
-    if (want === undefined) return this.#unread();
-    return this.#ranged === false ? { ...want, start: 0, end: Number.POSITIVE_INFINITY } : want;
+    const [want = this.#unread()] = wants.toSorted(compareWants);
+    return want !== undefined && this.#ranged === false ? { ...want, start: 0, end: Number.POSITIVE_INFINITY } : want;
   }
 
   /** Whether requests for a part make sense. */
@@ -261,10 +258,10 @@ export class Flight {
   }
 
   #unread(): Want | undefined {
-    if (!this.#whole) return undefined;
+    if (!this.#isWanted) return undefined;
     const gap = this.#claims.gap({ start: 0, end: this.blob.size ?? Number.POSITIVE_INFINITY });
-    if (gap === undefined) return undefined;
-    return { urgency: urgency.unread, ...gap, share: this.#share, layer: 0 };
+    const [expected] = this.#expected;
+    return gap === undefined ? undefined : wantOfUnread(gap, expected, this.#share);
   }
 
   /** Timers may be early: the pause decides when it is over. */
@@ -284,11 +281,15 @@ export class Flight {
     this.#context.wanted();
   }
 
+  get #isWanted(): boolean {
+    return this.#whole || this.#expected.size > 0;
+  }
+
   #armIdle(): void {
     this.#cancelIdle?.();
     this.#cancelIdle = undefined;
     if (this.blob.readers.size > 0 || this.signal.aborted) return;
-    const after = this.#whole ? this.#context.idleAfter : Math.min(this.#context.idleAfter, idleAfterRanges);
+    const after = this.#isWanted ? this.#context.idleAfter : Math.min(this.#context.idleAfter, idleAfterRanges);
     this.#cancelIdle = this.#context.clock.after(after, () => void this.end(undefined));
   }
 }

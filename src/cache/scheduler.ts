@@ -85,7 +85,7 @@ export class Scheduler {
       const want = flight.want();
       if (want !== undefined && busy < this.#capacityFor(want)) candidates.push({ flight, want });
     }
-    const others = new Set(candidates.map(({ flight }) => flight)).size > 1;
+    const others = candidates.filter(({ want }) => want.urgency < urgency.unread).length > 1;
     const half = Math.max(1, Math.floor(this.#connections / 2));
     const fair = candidates.filter(({ flight }) => !others || flight.spans < half);
     return fair.reduce<{ flight: Flight; want: Want } | undefined>(

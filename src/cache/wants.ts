@@ -9,6 +9,8 @@ export const urgency = {
   first: 1,
   /** A client waits for it. */
   waiting: 2,
+  /** A client will probably ask for it soon, and begins with it. */
+  soon: 3,
   /** A client will come to it. */
   ahead: 4,
   /** Nobody has asked for it. */
@@ -26,6 +28,12 @@ export interface Want {
   /** The place of the blob in its pull. */
   readonly layer: number;
 }
+
+/** Somebody will probably read the blob: whose turn that is. */
+export type Expectation = Pick<Want, 'share' | 'layer'>;
+
+/** So much of what is expected comes soon. */
+const expectedSoon = 64 * 1024;
 
 const alignment = 64 * 1024;
 /** What lies between two ranges is fetched with them up to this: another request would cost as much. */
@@ -45,6 +53,14 @@ export function wantOf(reader: InflightReader, claims: Claims, size: number | un
     share: demand.share,
     layer: demand.layer,
   };
+}
+
+/** What is to be fetched of a gap that no reader has asked for: soon where it begins a blob that is expected. */
+export function wantOfUnread(gap: Interval, expected: Expectation | undefined, share: Share): Want {
+  const { start, end } = gap;
+  if (expected === undefined) return { urgency: urgency.unread, start, end, share, layer: 0 };
+  if (start >= expectedSoon) return { ...expected, urgency: urgency.unread, start, end };
+  return { ...expected, urgency: urgency.soon, start, end: Math.min(end, expectedSoon) };
 }
 
 /** The first bytes from `position` on that are unread and that nobody is fetching. */

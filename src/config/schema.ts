@@ -101,6 +101,7 @@ export const configSchema = z.strictObject({
     })
     .exactOptional()
     .describe('What is assumed of the nodes, and done for them'),
+  prefetch: z.boolean().exactOptional().describe('Layers that a pull will probably ask for are fetched before'),
   clients: z
     .strictObject({
       maxStreams: z.int().min(1).exactOptional().describe('With so many blobs on their way to clients, no pull begins'),

@@ -49,6 +49,7 @@ export interface Settings {
   readonly defaultUpstream: string;
   readonly upstreams: readonly UpstreamSettings[];
   readonly watchdog: WatchdogSettings;
+  readonly prefetch: boolean;
   readonly clients: {
     readonly maxStreams: number;
     readonly htpasswd: string | undefined;
@@ -111,6 +112,7 @@ export function completeSettings(file: ConfigFile, proxy: ProxySettings = noProx
     defaultUpstream: file.defaultUpstream ?? 'docker.io',
     upstreams: mergeUpstreams(file.upstreams ?? {}, { credentials: file.credentials, proxy }),
     watchdog: { ...watchdogDefaults, ...file.watchdog },
+    prefetch: file.prefetch ?? true,
     clients: { maxStreams: 2000, htpasswd: undefined, trustProxy: [], ...file.clients },
     drainTimeout: file.drainTimeout ?? minutes,
     log: { level: 'info', format: undefined, ...file.log },

@@ -7,6 +7,10 @@ import type { Silence } from './silence.ts';
 export interface Pacing {
   /** What all its readers share, where the upstream is the bottleneck. */
   readonly share: Share;
+  /** The layers above the highest one that was asked for, in order: those that a registry has. */
+  readonly ahead: readonly IndexedLayer[];
+  /** Whether the client could have asked for one more layer by now. */
+  readonly hasFreeSlot: boolean;
   /** When bytes last flowed on any of its streams: monotonic ms. */
   readonly flowedAt: number | undefined;
   /** Bytes that were sent only to break a silence, so far. */

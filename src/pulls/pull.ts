@@ -2,7 +2,7 @@ import type { Clock } from '../async/clock.ts';
 import type { Share } from '../cache/reader.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { Manifest } from '../oci/manifest.ts';
-import { type Hold, holdOf, unpackedAt } from './commit-model.ts';
+import { downloadSlots, type Hold, holdOf, unpackedAt } from './commit-model.ts';
 import { Layer, type Offset } from './layer.ts';
 import { type IndexedLayer, type Pacing, PullStream } from './pull-stream.ts';
 import type { PullOutcome, PullView } from './pull-view.ts';
@@ -28,6 +28,8 @@ export interface PulledImage {
 
 /** Layers of one image that are followed. What is above is served like any blob. */
 const maxLayers = 1024;
+/** Layers that containerd and Docker download at a time. */
+const fewSlots = 3;
 /** Milliseconds without an open stream after which a pull is over. */
 const restAfter = 60_000;
 /** Part of the timeout: with more than this left to unpack after the last byte, a watchdog may have bitten. */
@@ -73,6 +75,22 @@ export class Pull implements Pacing {
   /** Whether anything is on its way to the client. */
   get isOpen(): boolean {
     return this.#open > 0;
+  }
+
+  /** The layers above the highest one that was asked for, in order: those that a registry has. */
+  get ahead(): readonly IndexedLayer[] {
+    const highest = this.#layers.findLastIndex(({ requestedAt }) => requestedAt !== undefined);
+    const named = new Set(this.image.contents.blobs.map(({ digest }) => digest));
+    return this.#layers
+      .map((layer, index) => ({ layer, index }))
+      .filter(({ layer, index }) => index > highest && named.has(layer.descriptor.digest));
+  }
+
+  /** Whether the client could have asked for one more layer by now. What it unpacks takes a slot, too. */
+  get hasFreeSlot(): boolean {
+    const slots = this.client.runtime.fallsBack ? fewSlots : downloadSlots;
+    const unpacks = unpackedAt(this.#layers, this.#rules.model) > this.#clock.now();
+    return this.#open + (unpacks ? 1 : 0) < slots;
   }
 
   /** How many layers are followed. */

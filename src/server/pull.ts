@@ -6,6 +6,7 @@ import { describeError } from '../metrics/log.ts';
 import type { Digest } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { type PullPath, parsePullPath } from '../oci/pull-path.ts';
+import type { Prefetch } from '../pulls/prefetch.ts';
 import type { Sessions } from '../pulls/sessions.ts';
 import type { Route, Routes } from '../upstream/routes.ts';
 import { type AccessParts, AccessRecord } from './access-log.ts';
@@ -23,6 +24,8 @@ export interface PullParts extends BlobParts, AccessParts {
   readonly manifests: ManifestCache;
   readonly listings: Listings;
   readonly sessions: Sessions;
+  /** `undefined`: nothing is fetched ahead. */
+  readonly prefetch: Prefetch | undefined;
   readonly admission: Admission;
   /** Who may use the mirror; `undefined` for everybody. */
   readonly logins: Logins | undefined;
@@ -126,13 +129,20 @@ async function answerBlob(
   const promised = parts.sessions.isPromised(record.puller, image, digest);
   if (!promised) parts.admission.check();
   const downloads = request.method === 'GET' && request.headers['if-none-match'] === undefined;
-  const turn = downloads ? beginStream(parts, visit, image, digest) : { share: { bytes: 0 }, layer: 0 };
+  const turn = downloads ? beginStream(parts, visit, route, digest) : { share: { bytes: 0 }, layer: 0 };
   await sendBlob(parts, { ...visit, route, digest, turn });
 }
 
-function beginStream({ sessions }: PullParts, { request, record }: Visit, repository: string, digest: Digest): Turn {
+function beginStream(
+  { sessions, prefetch }: PullParts,
+  { request, record }: Visit,
+  route: Route,
+  digest: Digest,
+): Turn {
+  const repository = `${route.registry.name}/${route.repository}`;
   const from = offsetOf(request.headers.range);
   record.stream = sessions.request(record.puller, { repository, digest, from, connection: request.socket });
+  if (record.stream.layer >= 0 && from !== undefined) prefetch?.follow(record.stream.pull, route);
   return { share: record.stream.pull.share, layer: record.stream.layer };
 }
 

@@ -72,6 +72,8 @@ export async function startMirror(test: Ends, options: MirrorOptions = {}): Prom
 export function upstreamConfig(endpoints: string | readonly string[], more: object = {}): object {
   return {
     defaultUpstream: 'up.test',
+    // Tests count what the upstream was asked: only what their clients ask for is to be fetched.
+    prefetch: false,
     upstreams: { 'up.test': { endpoints: [endpoints].flat(), insecure: true, stallTimeout: '2s', ...more } },
   };
 }
