@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { readdirSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { digestOf } from '../../src/oci/digest.ts';
 import { fetchRaw } from '../support/client.ts';
@@ -98,6 +100,24 @@ test('several ranges with a bad one are a bad request, which clients recover fro
     if (temperature === 'cold') assert.equal(upstream.blobRequests.length, 0);
     assert.ok((await fetchRaw(layerUrl)).body.equals(layer));
   }
+});
+
+test('ranges that are refused leave no file open', async (t) => {
+  const { layerUrl, mirror } = await setScene(t, { layers: [2048] });
+  await fetchRaw(layerUrl);
+  const open = () => {
+    const links = readdirSync('/proc/self/fd').map((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`);
+      } catch {
+        return '';
+      }
+    });
+    return links.filter((link) => link.startsWith(join(mirror.dataDir, 'blobs'))).length;
+  };
+  await until(async () => (await mirror.metrics()).includes('weir_cache_bytes 2048'));
+  for (const range of [...Object.values(refused), 'bytes=5000-6000']) await fetchRaw(layerUrl, { headers: { range } });
+  assert.equal(open(), 0);
 });
 
 test('a repeated Range header is junk: the whole is served', async (t) => {
