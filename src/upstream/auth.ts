@@ -42,7 +42,7 @@ export class Authenticator {
   /** The `Authorization` for a first request; `undefined` where none is known to be wanted. @throws UpstreamError */
   async prepare(target: AuthTarget, signal: AbortSignal): Promise<Authorization | undefined> {
     const challenge = this.#learned.get(keyOf(target));
-    return challenge && this.#respond(target, challenge, undefined, signal);
+    return challenge && this.#follow(target, challenge, undefined, signal);
   }
 
   /**
@@ -61,8 +61,7 @@ export class Authenticator {
     const found = pick(challenges, 'bearer') ?? pick(challenges, 'basic');
     if (found === undefined) throw sent ? refusal : this.#denied(target, 'it asks for a login, but not how');
     const challenge = exact ? found : withoutScope(found);
-    this.#learned.set(keyOf(target), challenge);
-    const authorization = await this.#respond(target, challenge, sent, signal);
+    const authorization = await this.#follow(target, challenge, sent, signal);
     if (authorization === undefined || authorization.header === sent?.header) throw refusal;
     return authorization;
   }
@@ -73,6 +72,23 @@ export class Authenticator {
     if (sent?.login === undefined) return this.#denied(target, 'access was refused');
     this.#credentials.refused(target, sent.login);
     return this.#credentials.refusal(target);
+  }
+
+  /** Responds to a challenge, which is remembered as long as that succeeds: the registry may change its mind. */
+  async #follow(
+    target: AuthTarget,
+    challenge: Challenge,
+    refused: Authorization | undefined,
+    signal: AbortSignal,
+  ): Promise<Authorization | undefined> {
+    try {
+      const authorization = await this.#respond(target, challenge, refused, signal);
+      this.#learned.set(keyOf(target), challenge);
+      return authorization;
+    } catch (error) {
+      if (!signal.aborted) this.#learned.delete(keyOf(target));
+      throw error;
+    }
   }
 
   async #respond(

@@ -3,6 +3,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fetchRaw } from '../support/client.ts';
+import { FakeClock } from '../support/clock.ts';
 import { always, redirectTo, status } from '../support/faults.ts';
 import { FakeRegistry } from '../support/registry.ts';
 import { setScene } from '../support/scene.ts';
@@ -70,6 +71,23 @@ test('a token service that gives no anonymous tokens means 404', async (t) => {
   const { manifestUrl, upstream } = await setScene(t, { upstream: { privateNetwork: true } });
   upstream.requireTokens({ admits: (authorization) => authorization !== undefined });
   assert.equal((await fetchRaw(manifestUrl)).status, 404);
+});
+
+test('a token service that is not there any more is forgotten, and the registry asked for another', async (t) => {
+  const clock = new FakeClock();
+  const { manifestUrl, upstream, image } = await setScene(t, { upstream: { privateNetwork: true }, mirror: { clock } });
+  const old = await FakeRegistry.start();
+  old.requireTokens({ reply: () => ({ token: 'old' }) });
+  upstream.requireTokens({ challenge: () => [`Bearer realm="${old.url}/token",service="fake"`] });
+  upstream.acceptToken('old');
+  assert.equal((await fetchRaw(manifestUrl)).status, 200);
+  await old.close();
+  upstream.revokeTokens();
+  upstream.requireTokens();
+  upstream.push('team/app', 'v2', image);
+  clock.advance(3600_000);
+  assert.equal((await fetchRaw(manifestUrl.replace('v1', 'v2'))).status, 503);
+  assert.equal((await fetchRaw(manifestUrl.replace('v1', 'v2'))).status, 200);
 });
 
 test('many clients share one token request', async (t) => {
