@@ -148,7 +148,7 @@ export class Scheduler {
     if (flight.signal.aborted || claim.signal.aborted) return;
     if (!(error instanceof UpstreamError)) {
       void flight.end(error);
-    } else if (error.status === 416 && claim.start === 0) {
+    } else if (error.status === 416 && flight.ranged && claim.start === 0) {
       flight.refuseRanges();
     } else {
       const goesOn = flight.failed(attempt, error);

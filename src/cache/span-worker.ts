@@ -76,11 +76,20 @@ export class SpanWorker {
       await part.close();
       await behind.flush();
     }
-    if (part.end === undefined) flight.endOfStream(part.start + bytes);
+    if (part.end === undefined) {
+      const end = part.start + bytes;
+      // Only a body without a length can end in good order, and short.
+      if (flight.blob.size !== undefined && end < flight.blob.size) throw tooShort(attempt);
+      flight.endOfStream(end);
+    }
     return { bytes, elapsed: this.#clock.now() - began };
   }
 }
 
 function tooLong({ endpoint, source }: Attempt): UpstreamError {
   return new UpstreamError(source.upstream, 'invalid', 'it sent more than the blob has', { endpoint });
+}
+
+function tooShort({ endpoint, source }: Attempt): UpstreamError {
+  return new UpstreamError(source.upstream, 'reset', 'it ended before the blob did', { endpoint });
 }
