@@ -17,7 +17,7 @@ import { TokenService } from './token-service.ts';
 import { Tokens } from './tokens.ts';
 import { Transport } from './transport.ts';
 
-/** A manifest as the upstream sent it. Its bytes hash to its digest, but for schema 1. */
+/** A manifest as the upstream sent it. Its bytes hash to its digest. */
 export interface UpstreamManifest {
   readonly digest: Digest;
   readonly contentType: string | undefined;
@@ -171,12 +171,14 @@ export class Registry {
     const announced = response.header('docker-content-digest');
     const expected = 'digest' in reference ? reference.digest : isDigest(announced) ? announced : undefined;
     const digest = digestOf(bytes, expected && algorithmOf(expected));
-    if (expected !== undefined && digest !== expected && !isSchema1(essence(contentType))) {
-      throw new UpstreamError(this.name, 'invalid', `a manifest has the digest ${digest}, not ${expected}`, {
-        endpoint: url.origin,
-      });
-    }
-    return { digest, contentType, bytes };
+    if (expected === undefined || digest === expected) return { digest, contentType, bytes };
+    // The digest of a signed schema 1 manifest is of less than its bytes, so that nobody could verify it.
+    if (isSchema1(essence(contentType))) throw this.#refusal(url, 'absent', 'schema 1 manifests are not served');
+    throw this.#refusal(url, 'invalid', `a manifest has the digest ${digest}, not ${expected}`);
+  }
+
+  #refusal({ origin }: URL, kind: 'absent' | 'invalid', message: string): UpstreamError {
+    return new UpstreamError(this.name, kind, message, { endpoint: origin });
   }
 
   /** A registry that says in one of these ways that there is no list is well. */
