@@ -52,7 +52,7 @@ export class Approach {
     return attempts.find((attempt) => !this.#refused.has(keyOf(attempt)));
   }
 
-  /** Bytes have come. */
+  /** Bytes have come that nobody had: whoever begins from the start again and again gets nowhere. */
   succeeded({ endpoint }: Attempt): void {
     this.#contributors.add(endpoint);
     this.#registry.health.succeeded(endpoint);

@@ -121,10 +121,8 @@ export class Scheduler {
     try {
       const { bytes, elapsed } = await this.#worker.run(flight, attempt, claim, {
         answered: () => this.pump(),
-        received: (count) => {
-          flight.approach.succeeded(attempt);
-          this.#events.received(attempt.endpoint, count);
-        },
+        received: (count) => this.#events.received(attempt.endpoint, count),
+        advanced: () => flight.approach.succeeded(attempt),
         stalled: () => this.#stall(flight, attempt, claim),
       });
       if (bytes > firstSpan) this.#learnRate(attempt.endpoint, (bytes * 1000) / Math.max(1, elapsed));

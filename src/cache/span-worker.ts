@@ -20,6 +20,8 @@ export interface SpanEvents {
   answered(): void;
   /** Bytes have come. */
   received(bytes: number): void;
+  /** Among them were some that nobody had. */
+  advanced(): void;
   /** Nothing has come for too long; it goes on waiting. */
   stalled(): void;
 }
@@ -69,6 +71,7 @@ export class SpanWorker {
         bytes += chunk.length;
         events.received(chunk.length);
         if (flight.blob.size !== undefined && part.start + bytes > flight.blob.size) throw tooLong(attempt);
+        if (flight.blob.held.endOfRun(part.start) < part.start + bytes) events.advanced();
         await behind.push(chunk);
         watchdog.wait();
       }
