@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { isIP } from 'node:net';
 import { getCACertificates } from 'node:tls';
 import { Agent, type Dispatcher, Pool, ProxyAgent } from 'undici';
 import type { UpstreamSettings } from '../config/settings.ts';
@@ -55,8 +54,8 @@ export class Connections {
   lineTo(url: URL): Line {
     const endpoint = this.#endpoints.get(url.origin);
     if (endpoint !== undefined) return endpoint;
-    this.#checkForeign(url);
     const proxy = this.#proxyFor(url);
+    this.#checkForeign(url, proxy);
     const known = this.#foreign.get(proxy);
     if (known !== undefined) return known;
     const line = proxy === undefined ? this.#foreignLine() : this.#lineThrough(proxy);
@@ -114,13 +113,13 @@ export class Connections {
   }
 
   /** Hosts that an upstream named: no plain http and no private address, unless the configuration says so. */
-  #checkForeign(url: URL): void {
+  #checkForeign(url: URL, proxy: string | undefined): void {
     const { insecure, privateNetwork } = this.#settings;
     const refuse = (why: string) => new ForbiddenAddressError(`it named ${url.host}, ${why}`);
     if (url.protocol !== 'https:' && !(url.protocol === 'http:' && insecure)) throw refuse('but not over https');
     const host = url.hostname.replace(/^\[|\]$/g, '');
-    const isPrivate = isIP(host) === 0 ? /^(?:.*\.)?localhost\.?$/.test(host) : this.#guard.isPrivate(host);
-    if (!privateNetwork && isPrivate) throw refuse('a private address');
+    const isOwn = proxy !== undefined && /^(?:.*\.)?localhost\.?$/.test(host);
+    if (!privateNetwork && (isOwn || this.#guard.isPrivate(host))) throw refuse('a private address');
   }
 }
 

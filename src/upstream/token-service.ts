@@ -26,6 +26,8 @@ const shortestLife = 60;
 /** Milliseconds of silence, and altogether: a client waits meanwhile. */
 const patience = 4000;
 const longest = 6000;
+/** What a token may be: of longer ones, servers complain before they look at the request. */
+const fitsHeader = /^[\x21-\x7e]{1,16384}$/;
 /** What services answer that know no POST, or not this identity token. */
 const postRefusals = new Set([400, 401, 403, 404, 405]);
 
@@ -134,7 +136,7 @@ export function parseToken(bytes: Buffer): { token: string | undefined; expiresI
     const json: unknown = JSON.parse(bytes.toString('utf8'));
     if (typeof json !== 'object' || json === null) return none;
     const { token, access_token, expires_in } = { token: null, access_token: null, expires_in: 0, ...json };
-    const value = [token, access_token].find((each) => typeof each === 'string' && /^[\x21-\x7e]+$/.test(each));
+    const value = [token, access_token].find((each) => typeof each === 'string' && fitsHeader.test(each));
     return { token: value ?? undefined, expiresIn: typeof expires_in === 'number' ? expires_in : 0 };
   } catch {
     return none;
