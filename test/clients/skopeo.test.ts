@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
+import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { hashSync } from 'bcryptjs';
+import { makeCertificate } from '../support/certificate.ts';
 import { lacking } from '../support/lacking.ts';
-import { run } from '../support/program.ts';
+import { attempt, run } from '../support/program.ts';
 import { imagePrograms, repository } from '../support/real-image.ts';
 import { setRealScene } from '../support/real-scene.ts';
 import { writeRegistriesConf } from '../support/registries-conf.ts';
@@ -32,3 +35,25 @@ for (const tokens of [false, true]) {
     assertSameBlobs(join(mirror.dataDir, 'blobs'), original.blobs('multi'), original);
   });
 }
+
+test('skopeo logs in at the mirror, over TLS', { skip }, async (t) => {
+  const { key, certificateFile: cert } = makeCertificate('localhost');
+  const [keyFile, htpasswd] = [join(tempDir(), 'tls.key'), join(tempDir(), 'htpasswd')];
+  writeFileSync(keyFile, key);
+  writeFileSync(htpasswd, `node:${hashSync('secret', 5)}\n`);
+  const config = { tls: { cert, key: keyFile }, clients: { htpasswd } };
+  const { mirror, original } = await setRealScene(t, {}, config);
+  const certificates = tempDir();
+  copyFileSync(cert, join(certificates, 'ca.crt'));
+  const copy = (password: string, target: string) => {
+    const source = `docker://localhost:${mirror.port}/docker.io/${repository}:v1`;
+    const login = ['--src-cert-dir', certificates, '--src-creds', `node:${password}`];
+    return attempt(['skopeo', 'copy', '--quiet', ...login, source, `oci:${target}:v1`]);
+  };
+  const layout = join(tempDir(), 'layout');
+  const { code, stderr } = await copy('secret', layout);
+  assert.equal(code, 0, stderr);
+  assertSameBlobs(join(layout, 'blobs'), original.closure('v1'), original);
+  const refused = await copy('wrong', join(tempDir(), 'nothing'));
+  assert.match(refused.stderr, /authentication required|unauthorized/);
+});

@@ -60,6 +60,16 @@ test('with an htpasswd file only its users get in, and are told so in OCI form',
   assert.ok((await fetchRaw(layerUrl, { headers: login('node') })).body.equals(layer));
 });
 
+test('what `htpasswd -nbB` wrote is understood', async (t) => {
+  const htpasswd = join(tempDir(), 'htpasswd');
+  writeFileSync(htpasswd, 'node:$2y$05$ALInwSnOAExur7EBhigORO44MTLHUGdSDSZAppJeN8uztdgB4apXG\n');
+  const { mirror } = await setScene(t, { config: { clients: { htpasswd } } });
+  const statuses = ['a pass:word', 'a pass:words', ''].map(async (secret) => {
+    return (await fetchRaw(`${mirror.url}/v2/`, { headers: login('node', secret) })).status;
+  });
+  assert.deepEqual(await Promise.all(statuses), [200, 401, 401]);
+});
+
 test('what a client logs in with goes nowhere: not upstream, not into the log, whether it is asked for or not', async (t) => {
   for (const clients of [{ htpasswd: passwordFile('node') }, {}]) {
     const { mirror, manifestUrl, layerUrl, upstream } = await setScene(t, { config: { clients } });

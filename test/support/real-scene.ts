@@ -14,14 +14,18 @@ export interface RealScene {
   readonly original: OciLayout;
 }
 
-/** Starts a registry that has `demo/app:v1` and `demo/app:multi`, and a mirror that knows it as docker.io. Both end with the test. */
-export async function setRealScene(test: TestContext, options: RegistryOptions = {}): Promise<RealScene> {
+/** Starts a registry that has `demo/app:v1` and `demo/app:multi`, and a mirror that knows it as docker.io. Both end with the test. `more`: keys of its configuration. */
+export async function setRealScene(
+  test: TestContext,
+  options: RegistryOptions = {},
+  more: object = {},
+): Promise<RealScene> {
   const { layout: original, registryDir } = await realImage();
   const upstream = await DockerRegistry.start(registryDir, options);
   test.after(() => upstream.stop());
   const { host = '127.0.0.1' } = options;
   const entry = { endpoints: [upstream.url], insecure: true, privateNetwork: true };
-  const config = { listen: `${host}:0`, upstreams: { 'docker.io': entry } };
+  const config = { listen: `${host}:0`, upstreams: { 'docker.io': entry }, ...more };
   const mirror = await startMirror(test, { config });
   return { upstream, mirror, authority: `${host}:${mirror.port}`, original };
 }
