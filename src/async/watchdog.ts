@@ -1,25 +1,28 @@
 import type { Cancel, Clock } from './clock.ts';
 
-/** Notices silences. Cheap enough to be told of every chunk. */
+/** Notices when nothing has happened for too long. Cheap enough to be told of every chunk. */
 export class Watchdog {
   readonly #clock: Clock;
-  readonly #ms: number;
   readonly #silent: () => void;
-  #cancel: Cancel | undefined;
   #due = Number.POSITIVE_INFINITY;
+  /** When the timer that runs will fire. */
+  #wakesAt = Number.POSITIVE_INFINITY;
+  #cancel: Cancel = () => {};
 
-  /** `silent` is called once for each silence of `ms` milliseconds (> 0). Nothing counts before the first `wait`. */
-  constructor(clock: Clock, ms: number, silent: () => void) {
+  /** `silent` is called once for each wait that was too long. */
+  constructor(clock: Clock, silent: () => void) {
     this.#clock = clock;
-    this.#ms = ms;
     this.#silent = silent;
   }
 
-  /** From now on, something is waited for; whatever was waited for before has come. */
-  wait(): void {
-    this.#due = this.#clock.now() + this.#ms;
-    // A timer that is running is left alone: when it fires, it waits for the rest.
-    this.#cancel ??= this.#clock.after(this.#ms, () => this.#check());
+  /** From now on something is waited for, for `ms` milliseconds (> 0); what was waited for before has come. */
+  wait(ms: number): void {
+    this.#due = this.#clock.now() + ms;
+    // A timer that fires before is left alone: it will wait for the rest.
+    if (this.#wakesAt <= this.#due) return;
+    this.#cancel();
+    this.#wakesAt = this.#due;
+    this.#cancel = this.#clock.after(ms, () => this.#check());
   }
 
   /** Nothing is waited for until `wait` is called again. */
@@ -27,19 +30,19 @@ export class Watchdog {
     this.#due = Number.POSITIVE_INFINITY;
   }
 
-  /** No timer any more. */
+  /** Nothing is waited for any more, and there is no timer. */
   stop(): void {
     this.pause();
-    this.#cancel?.();
-    this.#cancel = undefined;
+    this.#cancel();
+    this.#wakesAt = Number.POSITIVE_INFINITY;
   }
 
   #check(): void {
-    this.#cancel = undefined;
+    this.#wakesAt = Number.POSITIVE_INFINITY;
     const left = this.#due - this.#clock.now();
     if (left === Number.POSITIVE_INFINITY) return;
     if (left > 0) {
-      this.#cancel = this.#clock.after(left, () => this.#check());
+      this.wait(left);
       return;
     }
     this.pause();

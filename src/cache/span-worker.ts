@@ -39,12 +39,12 @@ export class SpanWorker {
 
   /** @throws UpstreamError, StorageError, the flight's end, or the reason for which the claim was lost. */
   async run(flight: Flight, attempt: Attempt, claim: Claim, events: SpanEvents): Promise<SpanOutcome> {
-    const watchdog = new Watchdog(this.#clock, this.#stallTimeout, events.stalled);
-    watchdog.wait();
+    const watchdog = new Watchdog(this.#clock, events.stalled);
+    watchdog.wait(this.#stallTimeout);
     try {
       const signal = AbortSignal.any([flight.signal, claim.signal]);
       const part = await attempt.source.open(attempt.endpoint, flight.ranged ? claim : undefined, signal);
-      watchdog.wait();
+      watchdog.wait(this.#stallTimeout);
       return await this.#receive(flight, attempt, claim, { part, watchdog, events });
     } finally {
       watchdog.stop();
@@ -73,7 +73,7 @@ export class SpanWorker {
         if (flight.blob.size !== undefined && part.start + bytes > flight.blob.size) throw tooLong(attempt);
         if (flight.blob.held.endOfRun(part.start) < part.start + bytes) events.advanced();
         await behind.push(chunk);
-        watchdog.wait();
+        watchdog.wait(this.#stallTimeout);
       }
     } finally {
       await part.close();
