@@ -19,7 +19,6 @@ export class Approach {
   readonly #sources: BlobSource[] = [];
   /** Attempts that were answered once and for all. */
   readonly #refused = new Set<string>();
-  readonly #contributors = new Set<string>();
   #failures = 0;
   #failingSince: number | undefined;
   #pausedUntil = 0;
@@ -32,11 +31,6 @@ export class Approach {
   /** Another repository of the upstream has the blob. */
   add(source: BlobSource): void {
     if (!this.#sources.some(({ repository }) => repository === source.repository)) this.#sources.push(source);
-  }
-
-  /** The endpoints that have sent any of its bytes. */
-  get contributors(): ReadonlySet<string> {
-    return this.#contributors;
   }
 
   /** Milliseconds to wait before the next attempt; 0 for none. */
@@ -54,7 +48,6 @@ export class Approach {
 
   /** Bytes have come that nobody had: whoever begins from the start again and again gets nowhere. */
   succeeded({ endpoint }: Attempt): void {
-    this.#contributors.add(endpoint);
     this.#registry.health.succeeded(endpoint);
     this.#failures = 0;
     this.#failingSince = undefined;

@@ -25,12 +25,6 @@ export class Metrics {
     labelNames: ['upstream', 'endpoint'],
     registers: this.#registers,
   });
-  readonly upstreamRequests = new Counter({
-    name: 'weir_upstream_requests_total',
-    help: 'Requests sent upstream, by what they were for and how they were answered.',
-    labelNames: ['upstream', 'endpoint', 'kind', 'code'],
-    registers: this.#registers,
-  });
   readonly upstreamRepairs = new Counter({
     name: 'weir_upstream_repairs_total',
     help: 'Parts of blobs that did not come as they should, and were asked for again.',
