@@ -79,8 +79,10 @@ export class Scheduler {
   }
 
   #next(): { flight: Flight; want: Want } | undefined {
-    const candidates: { flight: Flight; want: Want }[] = [];
     const busy = this.#busy;
+    // Whatever is wanted has to wait: it is not worth finding out.
+    if (busy >= this.#connections) return undefined;
+    const candidates: { flight: Flight; want: Want }[] = [];
     for (const flight of this.#flights) {
       const want = flight.want();
       if (want !== undefined && busy < this.#capacityFor(want)) candidates.push({ flight, want });
