@@ -9,8 +9,7 @@ import type { Route } from '../upstream/routes.ts';
 import type { Access } from './access.ts';
 import type { Flight } from './flight.ts';
 import type { Flights } from './flights.ts';
-import { type BlobReader, type Share, StoredReader } from './reader.ts';
-import type { Expectation } from './wants.ts';
+import { type BlobReader, StoredReader, type Turn } from './reader.ts';
 
 /** Where the bytes of a response come from. */
 export type BlobOrigin = 'hit' | 'flight';
@@ -24,12 +23,6 @@ export interface OpenBlob {
   read(intervals: readonly Interval[]): BlobReader;
   /** Leaves it unread. */
   close(): Promise<void>;
-}
-
-/** Whose turn it is when the upstream is the bottleneck. */
-export interface Turn {
-  readonly share: Share;
-  readonly layer: number;
 }
 
 /** What the blob cache is made of. */
@@ -78,12 +71,12 @@ export class BlobCache {
    * Brings a blob that nobody has asked for yet, until the signal aborts. Nothing is done where it is stored. Resolves when
    * no more will come. @throws UpstreamError, StorageError; the signal's reason.
    */
-  async expect(route: Route, digest: Digest, expectation: Expectation, signal: AbortSignal): Promise<void> {
+  async expect(route: Route, digest: Digest, turn: Turn, signal: AbortSignal): Promise<void> {
     const { access, catalog, flights } = this.#parts;
     const { size } = await access.claim(route, digest, signal);
     if (catalog.blobs.find(digest) !== undefined) return;
     const { flight } = await flights.join(route, digest, size);
-    const forget = flight.expect(expectation);
+    const forget = flight.expect(turn);
     try {
       await abortable(flight.over, signal);
     } finally {

@@ -13,9 +13,9 @@ import { Digesting } from './digesting.ts';
 import type { FlightPlan } from './flight-plan.ts';
 import { InflightBlob } from './inflight.ts';
 import { Keeping } from './keeping.ts';
-import type { Demand, InflightReader, Share } from './reader.ts';
+import type { Demand, InflightReader, Share, Turn } from './reader.ts';
 import { Recovery } from './recovery.ts';
-import { compareWants, type Expectation, type Want, wantOf, wantOfUnread } from './wants.ts';
+import { compareWants, type Want, wantOf, wantOfUnread } from './wants.ts';
 
 /** What a flight needs of its surroundings. */
 export interface FlightContext {
@@ -48,7 +48,7 @@ export class Flight {
   readonly #claims: Claims;
   readonly #digesting: Digesting;
   readonly #keeping: Keeping;
-  readonly #expected = new Set<Expectation>();
+  readonly #expected = new Set<Turn>();
   readonly #share: Share = { bytes: 0 };
   readonly #ending = new AbortController();
   /** Whether the upstream takes Range requests; `undefined` before its first answer. */
@@ -118,11 +118,11 @@ export class Flight {
   }
 
   /** It will probably be read: brings it until what is returned is called, or nobody has read it for too long. */
-  expect(expectation: Expectation): () => void {
-    this.#expected.add(expectation);
+  expect(turn: Turn): () => void {
+    this.#expected.add(turn);
     this.#readersChanged();
     return () => {
-      if (this.#expected.delete(expectation)) this.#armIdle();
+      if (this.#expected.delete(turn)) this.#armIdle();
     };
   }
 

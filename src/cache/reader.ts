@@ -55,20 +55,24 @@ export class StoredReader implements BlobReader {
 }
 
 /** What a reader asks of a blob that is arriving. */
-export interface Demand {
+export interface Demand extends Turn {
   /** What it reads, the first one first. An infinite end is the end of the blob, wherever that is. */
   readonly intervals: readonly Interval[];
   /** Whether this takes the last byte of the blob with it, so that the client holds it for complete: then that byte waits for the digest. */
   readonly whole: boolean;
-  /** Who shares the upstream fairly: readers of one pull have one share. */
-  readonly share: Share;
-  /** The place of this blob in its pull: lower comes first. */
-  readonly layer: number;
 }
 
 /** The bytes that were fetched for one pull. */
 export interface Share {
   bytes: number;
+}
+
+/** Whose turn it is when the upstream is the bottleneck. */
+export interface Turn {
+  /** Who shares the upstream fairly: readers of one pull have one share. */
+  readonly share: Share;
+  /** The place of the blob in its pull: lower comes first. */
+  readonly layer: number;
 }
 
 /** A blob that is arriving, as its readers see it. */

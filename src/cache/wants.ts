@@ -1,6 +1,6 @@
 import type { Interval } from '../http/range.ts';
 import type { Claims } from './claims.ts';
-import type { InflightReader, Share } from './reader.ts';
+import type { InflightReader, Share, Turn } from './reader.ts';
 import type { IntervalSet } from './spans.ts';
 
 /** How urgent a span is: lower comes first. */
@@ -18,19 +18,13 @@ export const urgency = {
 } as const;
 
 /** Bytes that should be fetched. */
-export interface Want {
+export interface Want extends Turn {
   readonly urgency: number;
   /** From here on. */
   readonly start: number;
   /** No further than here; infinite where the size is not known. */
   readonly end: number;
-  readonly share: Share;
-  /** The place of the blob in its pull. */
-  readonly layer: number;
 }
-
-/** Somebody will probably read the blob: whose turn that is. */
-export type Expectation = Pick<Want, 'share' | 'layer'>;
 
 /** So much of what is expected comes soon. */
 const expectedSoon = 64 * 1024;
@@ -56,7 +50,7 @@ export function wantOf(reader: InflightReader, claims: Claims, size: number | un
 }
 
 /** What is to be fetched of a gap that no reader has asked for: soon where it begins a blob that is expected. */
-export function wantOfUnread(gap: Interval, expected: Expectation | undefined, share: Share): Want {
+export function wantOfUnread(gap: Interval, expected: Turn | undefined, share: Share): Want {
   const { start, end } = gap;
   if (expected === undefined) return { urgency: urgency.unread, start, end, share, layer: 0 };
   if (start >= expectedSoon) return { ...expected, urgency: urgency.unread, start, end };

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Turn } from '../cache/blobs.ts';
 import type { Listings } from '../cache/listings.ts';
 import type { ManifestCache } from '../cache/manifests.ts';
+import type { Turn } from '../cache/reader.ts';
 import { describeError } from '../metrics/log.ts';
 import type { Digest } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
@@ -81,7 +81,7 @@ async function answer(parts: PullParts, visit: Visit): Promise<void> {
 }
 
 async function answerResource(parts: PullParts, visit: Visit, path: PullPath, route: Route): Promise<void> {
-  const image = `${route.registry.name}/${route.repository}`;
+  const image = imageOf(route);
   // Behind an upstream before /v2/ it was not looked at, and may be anything.
   if (path.ns !== undefined && path.prefix === undefined) visit.response.setHeader('oci-namespace', path.ns);
   switch (path.resource.kind) {
@@ -139,11 +139,16 @@ function beginStream(
   route: Route,
   digest: Digest,
 ): Turn {
-  const repository = `${route.registry.name}/${route.repository}`;
+  const repository = imageOf(route);
   const from = offsetOf(request.headers.range);
   record.stream = sessions.request(record.puller, { repository, digest, from, connection: request.socket });
   if (record.stream.layer >= 0 && from !== undefined) prefetch?.follow(record.stream.pull, route);
   return { share: record.stream.pull.share, layer: record.stream.layer };
+}
+
+/** A repository with its upstream, as the log and the sessions call it. */
+function imageOf({ registry, repository }: Route): string {
+  return `${registry.name}/${repository}`;
 }
 
 /** From where on a request takes a blob to its end; `undefined`: it takes less. */
