@@ -121,7 +121,10 @@ export class Mirror {
     );
     const admin = await this.#app({
       fixed: {
-        '/metrics': (request, response) => answerMetrics(this.#metrics, request, response),
+        '/metrics': (request, response) => {
+          this.#metrics.flights.set(this.#flights.size);
+          return answerMetrics(this.#metrics, request, response);
+        },
         '/api/pulls': (request, response) => answerJson(this.#sessions.pulls(), request, response),
         '/api/clients': (request, response) => answerJson(this.#sessions.clients(), request, response),
       },
@@ -203,7 +206,6 @@ export class Mirror {
   #flightEnded({ digest, registry }: Flight, error: unknown): void {
     const { log } = this.#surroundings;
     const fields = { upstream: registry.name, digest };
-    this.#metrics.flights.set(this.#flights.size);
     if (error instanceof IntegrityError) this.#metrics.integrityFailures.inc({ where: 'upstream' });
     if (error !== undefined && !(error instanceof ClosedError)) {
       log.warn({ ...fields, error: describeError(error) }, 'a blob did not arrive');

@@ -29,6 +29,14 @@ test('clients that leave disturb nobody, and the download goes on without any', 
   assert.equal(alone.upstream.blobBytes, alone.layer.length);
 });
 
+test('the blobs that are arriving now are counted', async (t) => {
+  const { mirror, manifestUrl, layerUrl, upstream } = await setScene(t, { upstream: { stallTimeout: '60s' } });
+  await fetchRaw(manifestUrl);
+  upstream.faults.push(stallAfter(1_000_000, 60_000));
+  await fetchRaw(layerUrl, { onBytes: () => false });
+  assert.match(await mirror.metrics(), /^weir_flights 1$/m);
+});
+
 test('a client that stops reading holds up nobody', async (t) => {
   const { manifestUrl, layerUrl, layer, upstream } = await setScene(t, { layers: [30_000_000] });
   await fetchRaw(manifestUrl);
