@@ -33,6 +33,21 @@ const byGet =
   };
 const jsonKey = '{\n  "type": "service_account",\n  "private_key": "-----BEGIN: s3cret\\n"\n}';
 
+const ghcr: Row = {
+  upstream: 'ghcr.io',
+  host: 'ghcr.io',
+  repository: 'owner/app',
+  tokens: {
+    url: 'http://ghcr.io/token',
+    scope: 'repository:owner/app:pull',
+    admits: ({ authorization, params }) =>
+      (authorization === undefined && params.get('scope') === 'repository:owner/app:pull') || 403,
+    reply: (token) => ({ token }),
+  },
+  blobs: { status: 307, host: 'pkg-containers.githubusercontent.com' },
+  question: 'GET service=ghcr.io&scope=repository%3Aowner%2Fapp%3Apull',
+};
+
 const rows: Readonly<Record<string, Row>> = {
   'Docker Hub': {
     upstream: 'docker.io',
@@ -52,35 +67,13 @@ const rows: Readonly<Record<string, Row>> = {
     question: 'GET service=registry.docker.io&scope=repository%3Alibrary%2Fnginx%3Apull',
   },
   'ghcr.io': {
-    upstream: 'ghcr.io',
-    host: 'ghcr.io',
-    repository: 'owner/app',
+    ...ghcr,
     challenge: 'Bearer realm="http://ghcr.io/token",service="ghcr.io",scope="repository:owner/app:pull"',
-    tokens: {
-      url: 'http://ghcr.io/token',
-      scope: 'repository:owner/app:pull',
-      admits: ({ authorization, params }) =>
-        (authorization === undefined && params.get('scope') === 'repository:owner/app:pull') || 403,
-      reply: (token) => ({ token }),
-    },
-    blobs: { status: 307, host: 'pkg-containers.githubusercontent.com' },
-    question: 'GET service=ghcr.io&scope=repository%3Aowner%2Fapp%3Apull',
   },
   'ghcr.io, with a placeholder for a scope': {
-    upstream: 'ghcr.io',
-    host: 'ghcr.io',
-    repository: 'owner/app',
+    ...ghcr,
     // What /v2/ says is all there is, and is of no repository.
     pingChallenge: 'Bearer realm="http://ghcr.io/token",service="ghcr.io",scope="repository:user/image:pull"',
-    tokens: {
-      url: 'http://ghcr.io/token',
-      scope: 'repository:owner/app:pull',
-      admits: ({ authorization, params }) =>
-        (authorization === undefined && params.get('scope') === 'repository:owner/app:pull') || 403,
-      reply: (token) => ({ token }),
-    },
-    blobs: { status: 307, host: 'pkg-containers.githubusercontent.com' },
-    question: 'GET service=ghcr.io&scope=repository%3Aowner%2Fapp%3Apull',
   },
   'quay.io': {
     upstream: 'quay.io',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { open, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { digestOf } from '../../src/oci/digest.ts';
 import { fetchRaw } from '../support/client.ts';
 import { slow, stallAfter } from '../support/faults.ts';
@@ -11,19 +11,21 @@ import { tempDir } from '../support/temp.ts';
 
 const patient = { stallTimeout: '60s', connections: 1 };
 
-test('the next process goes on from what is there, and answers a resume from it at once', async (t) => {
+/** A mirror that was closed while it had about so many bytes of a blob. */
+async function leaveUnfinished(t: TestContext, bytes: number) {
   const dataDir = tempDir();
-  const { manifestUrl, layerUrl, layer, upstream, mirror } = await setScene(t, {
-    layers: [6_000_000],
-    upstream: patient,
-    mirror: { dataDir },
-  });
-  await fetchRaw(manifestUrl);
-  upstream.faults.push(stallAfter(3_000_000, 60_000));
-  await fetchRaw(layerUrl, { onBytes: (received) => (received > 2_900_000 ? false : undefined) });
-  await mirror.close();
+  const scene = await setScene(t, { layers: [6_000_000], upstream: patient, mirror: { dataDir } });
+  await fetchRaw(scene.manifestUrl);
+  scene.upstream.faults.push(stallAfter(bytes, 60_000));
+  await fetchRaw(scene.layerUrl, { onBytes: (received) => (received > bytes - 100_000 ? false : undefined) });
+  await scene.mirror.close();
+  scene.upstream.faults.length = 0;
+  return { dataDir, layer: scene.layer, upstream: scene.upstream };
+}
+
+test('the next process goes on from what is there, and answers a resume from it at once', async (t) => {
+  const { dataDir, layer, upstream } = await leaveUnfinished(t, 3_000_000);
   const before = upstream.blobBytes;
-  upstream.faults.length = 0;
   upstream.faults.push(slow(5_000_000));
   const next = await startMirror(t, { dataDir, config: upstreamConfig(upstream.url, patient) });
   const url = `${next.url}/v2/team/app/blobs/${digestOf(layer)}`;
@@ -37,17 +39,7 @@ test('the next process goes on from what is there, and answers a resume from it 
 });
 
 test('what does not match its record is fetched again', async (t) => {
-  const dataDir = tempDir();
-  const { manifestUrl, layerUrl, layer, upstream, mirror } = await setScene(t, {
-    layers: [6_000_000],
-    upstream: patient,
-    mirror: { dataDir },
-  });
-  await fetchRaw(manifestUrl);
-  upstream.faults.push(stallAfter(5_000_000, 60_000));
-  await fetchRaw(layerUrl, { onBytes: (received) => (received > 4_900_000 ? false : undefined) });
-  await mirror.close();
-  upstream.faults.length = 0;
+  const { dataDir, layer, upstream } = await leaveUnfinished(t, 5_000_000);
   const [name = ''] = await readdir(join(dataDir, 'ingest'));
   const file = await open(join(dataDir, 'ingest', name), 'r+');
   await file.write(Buffer.from('flipped'), 0, 7, 1_500_000);
