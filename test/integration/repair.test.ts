@@ -66,8 +66,11 @@ for (const [name, { reason, make }] of Object.entries(faults)) {
       test(`${name} at ${place} is repaired, with ${endpoints} endpoints`, async (t) => {
         const { registries, layer, url, mirror } = await setStage(t, endpoints, reason === 'stall' ? {} : calm);
         registries[0]?.faults.push(make(offset));
+        const began = performance.now();
         const answer = await fetchRaw(url);
         assert.ok(isWhole(answer, layer));
+        // Without a second worker, it would take until the first one's connection is given up.
+        assert.ok(performance.now() - began < 15_000, `${performance.now() - began} ms`);
         assert.ok(answer.longestGap < drip + slack, `${answer.longestGap} ms`);
         assert.match(await mirror.metrics(), new RegExp(`weir_upstream_repairs_total\\{reason="${reason}"\\} [1-9]`));
         assert.ok(sentBy(registries) <= (reason === 'stall' ? 2.5 : 1.4) * size, `${sentBy(registries)} bytes`);
