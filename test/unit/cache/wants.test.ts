@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { Claims } from '../../../src/cache/claims.ts';
 import { type ArrivingBlob, InflightReader } from '../../../src/cache/reader.ts';
 import { IntervalSet } from '../../../src/cache/spans.ts';
-import { compareWants, spanOf, urgency, type Want, wantOf } from '../../../src/cache/wants.ts';
+import { compareWants, spanOf, urgency, type Want, wantOf, wantOfUnread } from '../../../src/cache/wants.ts';
 
 const unit = 64 * 1024;
 const most = 12 * unit;
@@ -122,6 +122,26 @@ test('a reader whose next byte is being fetched is not waiting for what lies beh
   const reader = waiting(new InflightReader(blobOf(most, new IntervalSet()), demand));
   const want = wantOf(reader, claims, most);
   assert.deepEqual([want?.urgency, want?.start], [urgency.ahead, unit]);
+});
+
+test('of a blob that is expected, the first 64 KiB come soon, as of its pull, and all the rest last', () => {
+  const own = { bytes: 0 };
+  const expected = { share, layer: 7 };
+  const first = wantOfUnread({ start: 10, end: most }, expected, own);
+  assert.deepEqual(first, { urgency: urgency.soon, start: 10, end: unit, share, layer: 7 });
+  assert.equal(first.share, share);
+  assert.equal(wantOfUnread({ start: 0, end: 10 }, expected, own).end, 10);
+  for (const start of [unit, unit + 1, most]) {
+    const rest = wantOfUnread({ start, end: Number.POSITIVE_INFINITY }, expected, own);
+    assert.deepEqual(rest, { urgency: urgency.unread, start, end: Number.POSITIVE_INFINITY, share, layer: 7 });
+  }
+});
+
+test('what nobody reads or expects any more comes last, and is charged to no pull', () => {
+  const own = { bytes: 0 };
+  const want = wantOfUnread({ start: 0, end: 10 }, undefined, own);
+  assert.deepEqual(want, { urgency: urgency.unread, start: 0, end: 10, share: own, layer: 0 });
+  assert.equal(want.share, own);
 });
 
 test('a span is a beginning of what is wanted: about as long as asked, and its end a multiple of 64 KiB', () => {
