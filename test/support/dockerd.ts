@@ -10,14 +10,14 @@ export const dockerPrograms = [...containerdPrograms, 'dockerd', 'docker', 'runc
 
 /** A Docker daemon of its own, with nothing in it. Its images are in the classic store. */
 export class Dockerd {
+  readonly #dir: string;
   readonly #containerd: Containerd;
   readonly #program: Program;
-  readonly #env: Readonly<Record<string, string>>;
 
-  private constructor(containerd: Containerd, program: Program, env: Readonly<Record<string, string>>) {
+  private constructor(dir: string, containerd: Containerd, program: Program) {
+    this.#dir = dir;
     this.#containerd = containerd;
     this.#program = program;
-    this.#env = env;
   }
 
   /** Starts one that asks these mirrors, in order, before docker.io. A layer is asked for once, then comes the next. */
@@ -28,22 +28,21 @@ export class Dockerd {
     const settings = { 'registry-mirrors': mirrors, 'max-download-attempts': 1, 'storage-driver': 'overlay2' };
     const network = { bridge: 'none', iptables: false, ip6tables: false };
     writeFileSync(config, JSON.stringify({ ...settings, ...network, containerd: containerd.socket }));
-    const host = `unix://${join(dir, 'd.sock')}`;
     const places = ['--data-root', join(dir, 'data'), '--exec-root', join(dir, 'exec'), '--pidfile', join(dir, 'pid')];
-    const program = await Program.start(['dockerd', '--config-file', config, '--host', host, ...places]);
-    const daemon = new Dockerd(containerd, program, { DOCKER_HOST: host });
+    const program = await Program.start(['dockerd', '--config-file', config, '--host', hostIn(dir), ...places]);
+    const daemon = new Dockerd(dir, containerd, program);
     await program.ready(async () => (await daemon.attempt(['info'])).code === 0);
     return daemon;
   }
 
   /** Runs `docker` with these words, whatever comes of it. */
   attempt(words: readonly string[]): Promise<Outcome> {
-    return attempt(['docker', ...words], { env: this.#env });
+    return attempt(['docker', ...words], { env: { DOCKER_HOST: hostIn(this.#dir) } });
   }
 
   /** Runs `docker` with these words. @returns what it wrote to stdout. @throws Error when it does not succeed */
   run(words: readonly string[]): Promise<string> {
-    return run(['docker', ...words], { env: this.#env });
+    return run(['docker', ...words], { env: { DOCKER_HOST: hostIn(this.#dir) } });
   }
 
   /** What it keeps of an image, by the hex of its digest: the config, and the layers uncompressed. */
@@ -61,5 +60,12 @@ export class Dockerd {
   async stop(): Promise<void> {
     await this.#program.stop();
     await this.#containerd.stop();
+    // It leaves the network namespace of containers mounted, and with that its directory cannot be removed.
+    const mounts = readFileSync('/proc/self/mounts', 'utf8').matchAll(/^\S+ (\S+)/gm);
+    for (const [, path = ''] of mounts) if (path.startsWith(this.#dir)) await run(['umount', path]);
   }
+}
+
+function hostIn(dir: string): string {
+  return `unix://${join(dir, 'd.sock')}`;
 }
