@@ -21,6 +21,7 @@ import { RangeReads } from './pulls/range-reads.ts';
 import { configuredRules } from './pulls/rules.ts';
 import { Sessions } from './pulls/sessions.ts';
 import { answerJson, answerMetrics, answerUnknown } from './server/admin.ts';
+import { AdminGate } from './server/admin-gate.ts';
 import { Admission } from './server/admission.ts';
 import { App, type Bound } from './server/app.ts';
 import { Certificate } from './server/certificate.ts';
@@ -119,7 +120,9 @@ export class Mirror {
       },
       tls && new Certificate(tls, clock, log),
     );
+    const gate = new AdminGate(this.#settings, log);
     const admin = await this.#app({
+      admits: (request, response) => gate.admits(request, response),
       fixed: {
         '/metrics': (request, response) => {
           this.#metrics.flights.set(this.#flights.size);

@@ -53,6 +53,14 @@ const upstream = z.strictObject({
 export const configSchema = z.strictObject({
   listen: addresses.exactOptional().describe('Where the registry API listens'),
   admin: address.exactOptional().describe('Where metrics and the admin API listen'),
+  adminHosts: z
+    .array(z.string().regex(/^[a-zA-Z0-9._-]+$/, 'expected a name like weir.example.com'))
+    .exactOptional()
+    .describe('Names by which the admin address is asked, besides addresses and localhost'),
+  adminToken: z
+    .strictObject({ file: z.string().min(1).describe('A file that holds it; read at each use') })
+    .exactOptional()
+    .describe('Changes at the admin address need this bearer token; without one, they come from loopback only'),
   tls: z
     .strictObject({
       cert: z.string().min(1).describe('A PEM file: the certificate, and those that it is signed by'),

@@ -43,6 +43,9 @@ export interface WatchdogSettings {
 export interface Settings {
   readonly listen: readonly ListenAddress[];
   readonly admin: ListenAddress;
+  /** Names by which the admin address is asked. */
+  readonly adminHosts: readonly string[];
+  readonly adminToken: { readonly file: string } | undefined;
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
   readonly dataDir: string;
   readonly cache: { readonly maxSize: number; readonly idleFlight: number };
@@ -106,6 +109,8 @@ export function completeSettings(file: ConfigFile, proxy: ProxySettings = noProx
       { host: '::1', port: 5000 },
     ],
     admin: file.admin ?? { host: '127.0.0.1', port: 5001 },
+    adminHosts: file.adminHosts ?? [],
+    adminToken: file.adminToken,
     tls: file.tls,
     dataDir: file.dataDir ?? './data',
     cache: { maxSize: 100 * 2 ** 30, idleFlight: 10 * minutes, ...file.cache },

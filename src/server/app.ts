@@ -10,6 +10,8 @@ export interface AppRoutes {
   /** Paths without parameters, GET and HEAD. */
   readonly fixed: Readonly<Record<string, (request: IncomingMessage, response: ServerResponse) => Promise<void>>>;
   readonly otherwise: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+  /** Whether a request may go on, asked before any is answered; where not, it has answered. Default: all may. */
+  readonly admits?: (request: IncomingMessage, response: ServerResponse) => Promise<boolean>;
 }
 
 const options = {
@@ -52,6 +54,13 @@ export class App {
 
   /** Builds the routes; with a certificate, for HTTPS. Nothing listens yet. */
   static async create(routes: AppRoutes, certificate?: Certificate): Promise<App> {
+    const { admits = () => Promise.resolve(true) } = routes;
+    const gated = (answer: Answer): Answer => {
+      return async (request, response) => {
+        if (await admits(request, response)) await answer(request, response);
+      };
+    };
+    const otherwise = gated(routes.otherwise);
     const fastify = Fastify({
       logger: false,
       exposeHeadRoutes: false,
@@ -60,16 +69,16 @@ export class App {
       frameworkErrors: (_error, request, reply) => {
         // A path that cannot be decoded is still a path: the registry API says what is wrong with it.
         reply.hijack();
-        void routes.otherwise(request.raw, reply.raw);
+        void otherwise(request.raw, reply.raw);
       },
     });
     // Bodies are never read: what comes with one is answered, and its connection closed.
     fastify.removeAllContentTypeParsers();
     fastify.addContentTypeParser('*', (_request, _payload, done) => done(null));
     for (const [url, answer] of Object.entries(routes.fixed)) {
-      fastify.route({ method: ['GET', 'HEAD'], url, handler: raw(answer) });
+      fastify.route({ method: ['GET', 'HEAD'], url, handler: raw(gated(answer)) });
     }
-    fastify.setNotFoundHandler(raw(routes.otherwise));
+    fastify.setNotFoundHandler(raw(otherwise));
     await fastify.ready();
     return new App(fastify, certificate);
   }
