@@ -8,6 +8,7 @@ import type { Flight } from './cache/flight.ts';
 import { ClosedError, Flights } from './cache/flights.ts';
 import { Listings } from './cache/listings.ts';
 import { ManifestCache } from './cache/manifests.ts';
+import { Promises } from './cache/promises.ts';
 import { describeRepair, reasonOf } from './cache/repairs.ts';
 import type { SchedulerEvents } from './cache/scheduler.ts';
 import type { Catalog } from './catalog/catalog.ts';
@@ -190,6 +191,7 @@ export class Mirror {
       budget: this.#budget,
       pacer: new Pacer({ clock, metrics: this.#metrics, settings: this.#settings.watchdog }),
       manifests,
+      promises: new Promises({ blobs: this.#catalog.blobs, flights: this.#flights, manifests, clock }),
       listings: new Listings(manifests, this.#catalog, clock),
       blobs,
       prefetch: this.#settings.prefetch ? new Prefetch({ blobs, clock, log }) : undefined,

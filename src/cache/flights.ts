@@ -58,6 +58,11 @@ export class Flights {
     return { flight, joined: running !== undefined };
   }
 
+  /** Whether this has come, whole and right, and is about to be stored. */
+  hasLanded(digest: Digest): boolean {
+    return [...this.#flights].some((flight) => flight.digest === digest && flight.blob.verified);
+  }
+
   /** Whether a flight is writing to this content of storage. */
   isArriving(name: string): boolean {
     return [...this.#flights].some((flight) => flight.name === name);

@@ -114,7 +114,7 @@ export class Listings {
     try {
       const { bytes, mediaType, stale } = await this.#manifests.resolve(route, { tag: referrersTag(digest) }, signal);
       const descriptors = mediaType === ociIndex ? this.#read(bytes, route.registry) : [];
-      return { descriptors, next: undefined, stale };
+      return { descriptors, next: undefined, stale: stale !== undefined };
     } catch (error) {
       if (!(error instanceof UpstreamError) || error.kind !== 'absent') throw error;
       return { descriptors: [], next: undefined, stale: false };

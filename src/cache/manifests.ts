@@ -22,11 +22,12 @@ export interface ServedManifest {
   readonly bytes: Buffer;
   /** What it says. */
   readonly contents: Manifest;
-  /** The upstream could not be asked whether the tag still means this. */
-  readonly stale: boolean;
+  /** Why the upstream could not be asked whether the tag still means this; `undefined` where it need not be, or was. */
+  readonly stale: UpstreamError | undefined;
 }
 
-type HeldManifest = Omit<ServedManifest, 'stale'>;
+/** A manifest that is kept. */
+export type HeldManifest = Omit<ServedManifest, 'stale'>;
 
 const hotBytes = 32 * 1024 * 1024;
 
@@ -61,10 +62,10 @@ export class ManifestCache {
   }
 
   async #byDigest(route: Route, digest: Digest, signal: AbortSignal): Promise<ServedManifest> {
-    const held = this.#held(digest);
+    const held = this.held(digest);
     if (held !== undefined && this.#isGranted(route, digest)) {
       this.#metrics.cacheRequests.inc({ kind: 'manifest', result: 'hit' });
-      return { ...held, stale: false };
+      return { ...held, stale: undefined };
     }
     const key = `${keyOf(route)}@${digest}`;
     const absent = this.#absent.get(key);
@@ -74,7 +75,7 @@ export class ManifestCache {
       const found = await this.#asking.ask(route.registry.name, key, signal, (within) =>
         this.#fetch(route, { digest }, held, within),
       );
-      return { ...found, stale: false };
+      return { ...found, stale: undefined };
     } catch (error) {
       const until = this.#clock.now() + route.registry.settings.negativeTtl;
       if (isDefinite(error)) this.#absent.set(key, { error, until });
@@ -84,19 +85,19 @@ export class ManifestCache {
 
   async #byTag(route: Route, tag: string, signal: AbortSignal): Promise<ServedManifest> {
     const record = this.#catalog.tags.find(nameOf(route), tag);
-    const held = record?.digest === undefined ? undefined : this.#held(record.digest);
+    const held = record?.digest === undefined ? undefined : this.held(record.digest);
     const { fresh, usable } = judge(record, this.#clock.wall(), route.registry.settings);
     if (fresh && record?.digest === undefined) throw absence(route, tag);
     if (fresh && held !== undefined) {
       this.#metrics.cacheRequests.inc({ kind: 'manifest', result: 'hit' });
-      return { ...held, stale: false };
+      return { ...held, stale: undefined };
     }
     try {
       const found = await this.#asking.ask(route.registry.name, `${keyOf(route)}:${tag}`, signal, (within) =>
         this.#revalidate(route, tag, held, within),
       );
       this.#metrics.cacheRequests.inc({ kind: 'manifest', result: found.digest === held?.digest ? 'hit' : 'miss' });
-      return { ...found, stale: false };
+      return { ...found, stale: undefined };
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof UpstreamError) || error.definite || !usable) throw error;
@@ -114,7 +115,7 @@ export class ManifestCache {
   ): ServedManifest {
     if (held !== undefined) {
       this.#metrics.cacheRequests.inc({ kind: 'manifest', result: 'stale' });
-      return { ...held, stale: true };
+      return { ...held, stale: error };
     }
     throw record !== undefined && record.digest === undefined ? absence(route, tag) : error;
   }
@@ -178,7 +179,8 @@ export class ManifestCache {
     return granted;
   }
 
-  #held(digest: Digest): HeldManifest | undefined {
+  /** A manifest that is kept, whoever may see it. */
+  held(digest: Digest): HeldManifest | undefined {
     const hot = this.#hot.get(digest);
     if (hot !== undefined) return hot;
     const record: ManifestRecord | undefined = this.#catalog.manifests.find(digest);

@@ -40,6 +40,8 @@ export interface BlobCatalog {
   checksums(digest: Digest): Uint32Array;
   add(blob: BlobRecord, checksums: Uint32Array): void;
   remove(digest: Digest): void;
+  /** How often something was removed since the catalog was opened: while it stays the same, what was found is still there. */
+  readonly removals: number;
   /** Remembers a use. Buffered: a crash may lose it. */
   touch(digest: Digest, usedAt: number): void;
   /** Every digest that is recorded. */

@@ -20,6 +20,7 @@ export class BlobTable implements BlobCatalog {
   readonly #digests: Statement<[], { digest: Digest }>;
   readonly #touchAll: (uses: ReadonlyMap<Digest, number>) => void;
   readonly #uses = new Map<Digest, number>();
+  #removals = 0;
 
   constructor(database: Database) {
     this.#find = database.prepare('SELECT digest, size, used_at FROM blobs WHERE digest = ?');
@@ -49,7 +50,12 @@ export class BlobTable implements BlobCatalog {
     this.#add.run(digest, size, usedAt, bytes);
   }
 
+  get removals(): number {
+    return this.#removals;
+  }
+
   remove(digest: Digest): void {
+    this.#removals++;
     this.#uses.delete(digest);
     this.#remove.run(digest);
   }

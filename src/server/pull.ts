@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Listings } from '../cache/listings.ts';
 import type { ManifestCache } from '../cache/manifests.ts';
+import type { Promises } from '../cache/promises.ts';
 import type { Turn } from '../cache/reader.ts';
 import { describeError } from '../metrics/log.ts';
 import type { Digest } from '../oci/digest.ts';
@@ -22,6 +23,7 @@ import { sendManifest } from './send-manifest.ts';
 export interface PullParts extends BlobParts, AccessParts {
   readonly routes: Routes;
   readonly manifests: ManifestCache;
+  readonly promises: Promises;
   readonly listings: Listings;
   readonly sessions: Sessions;
   /** `undefined`: nothing is fetched ahead. */
@@ -110,6 +112,7 @@ async function answerManifest(
   const promised = !byTag && parts.sessions.isPromised(record.puller, image, reference.digest);
   if (!promised) parts.admission.check();
   const manifest = await parts.manifests.resolve(route, reference, signal);
+  await parts.promises.check(route, manifest, signal);
   const { digest, contents } = manifest;
   record.digest = digest;
   parts.sessions.begin(record.puller, image, { name: record.image, digest, contents }, request.socket);

@@ -16,7 +16,7 @@ export function sendManifest(
     etag: `"${digest}"`,
     'cache-control': byTag ? 'no-cache' : 'max-age=31536000, immutable',
   };
-  if (stale) headers['warning'] = '299 - "the upstream cannot be asked: this is what the tag was"';
+  if (stale !== undefined) headers['warning'] = '299 - "the upstream cannot be asked: this is what the tag was"';
   if (matchesNone(request.headers['if-none-match'], digest)) {
     response.writeHead(304, { ...apiHeaders, ...headers });
     response.end();

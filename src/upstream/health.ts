@@ -8,7 +8,12 @@ interface State {
   failures: number;
   /** Monotonic milliseconds until which it is passed over. */
   until: number;
+  /** When it last answered. */
+  answeredAt: number;
 }
+
+/** For so many milliseconds after its last answer, an endpoint that has not failed since is taken to be there. */
+const wellFor = 10_000;
 
 /** Which endpoints of an upstream are failing: one that fails is passed over for a growing time. */
 export class Health {
@@ -17,7 +22,9 @@ export class Health {
 
   constructor(clock: Clock, endpoints: readonly string[]) {
     this.#clock = clock;
-    this.#states = new Map(endpoints.map((endpoint) => [endpoint, { failures: 0, until: 0 }]));
+    this.#states = new Map(
+      endpoints.map((endpoint) => [endpoint, { failures: 0, until: 0, answeredAt: Number.NEGATIVE_INFINITY }]),
+    );
   }
 
   /** All endpoints, the best first: as configured, but those that are passed over last, soonest first. */
@@ -30,7 +37,15 @@ export class Health {
   /** It answered. */
   succeeded(endpoint: string): void {
     const state = this.#states.get(endpoint);
-    if (state) Object.assign(state, { failures: 0, until: 0 });
+    if (state) Object.assign(state, { failures: 0, until: 0, answeredAt: this.#clock.now() });
+  }
+
+  /** Whether any endpoint has answered a moment ago, and not failed since. */
+  get well(): boolean {
+    const since = this.#clock.now() - wellFor;
+    for (const { failures, answeredAt } of this.#states.values())
+      if (failures === 0 && answeredAt >= since) return true;
+    return false;
   }
 
   /** It failed; where it gave a definite answer about content, it is well. */

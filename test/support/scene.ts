@@ -1,4 +1,6 @@
+import assert from 'node:assert/strict';
 import { type Digest, digestOf } from '../../src/oci/digest.ts';
+import { fetchRaw } from './client.ts';
 import { type FixtureImage, makeImage } from './images.ts';
 import { type Ends, type MirrorOptions, startMirror, type TestMirror, upstreamConfig } from './mirror.ts';
 import { FakeRegistry } from './registry.ts';
@@ -41,4 +43,10 @@ export async function setScene(test: Ends, options: SceneOptions = {}): Promise<
   const [layer = Buffer.alloc(0)] = image.layers;
   const manifestUrl = `${mirror.url}/v2/team/app/manifests/v1`;
   return { upstream, mirror, image, layer, layerUrl: blobUrl(digestOf(layer)), manifestUrl, blobUrl };
+}
+
+/** Pulls the image, manifest and blobs, as a client does. */
+export async function pullAll({ manifestUrl, image, blobUrl }: Scene): Promise<void> {
+  assert.equal((await fetchRaw(manifestUrl)).status, 200);
+  for (const [digest, bytes] of image.blobs) assert.ok((await fetchRaw(blobUrl(digest))).body.equals(bytes));
 }
