@@ -9,6 +9,7 @@ export class BufferBudget {
   readonly #limit: number;
   readonly #free = new Map<number, Buffer[]>();
   #streams = 0;
+  #leased = 0;
   #idle = 0;
 
   /** `limit` in bytes: what all streams together may hold. */
@@ -21,6 +22,7 @@ export class BufferBudget {
     this.#streams++;
     return () => {
       this.#streams--;
+      if (this.#streams === 0) this.#trim(this.#limit / 4);
     };
   }
 
@@ -39,18 +41,32 @@ export class BufferBudget {
   lease(bytes: number): Buffer {
     const size = Math.min(largest, Math.max(smallest, 2 ** Math.ceil(Math.log2(bytes))));
     const free = this.#free.get(size)?.pop();
-    if (free === undefined) return Buffer.allocUnsafeSlow(size);
-    this.#idle -= size;
-    return free;
+    this.#leased += size;
+    if (free !== undefined) {
+      this.#idle -= size;
+      return free;
+    }
+    // Buffers of a size that nobody asks for any more make room for those that are asked for.
+    this.#trim(Math.max(0, this.#limit - this.#leased));
+    return Buffer.allocUnsafeSlow(size);
   }
 
   /** Takes a leased buffer back. Nothing may use it afterwards. */
   release(buffer: Buffer): void {
-    // Idle memory is kept for the next stream, but only a quarter of the budget of it.
-    if (this.#idle + buffer.length > this.#limit / 4) return;
-    this.#idle += buffer.length;
-    const free = this.#free.get(buffer.length);
-    if (free === undefined) this.#free.set(buffer.length, [buffer]);
+    const size = buffer.length;
+    this.#leased -= size;
+    const most = this.#streams === 0 ? this.#limit / 4 : this.#limit - this.#leased;
+    if (this.#idle + size > most) return;
+    this.#idle += size;
+    const free = this.#free.get(size);
+    if (free === undefined) this.#free.set(size, [buffer]);
     else free.push(buffer);
+  }
+
+  /** Lets go of idle buffers until no more than `most` bytes are left of them. */
+  #trim(most: number): void {
+    for (const [size, free] of this.#free) {
+      while (this.#idle > most && free.pop() !== undefined) this.#idle -= size;
+    }
   }
 }

@@ -1,8 +1,8 @@
 import type { ServerResponse } from 'node:http';
 import type { BufferBudget } from '../async/buffers.ts';
 import type { BlobReader } from '../cache/reader.ts';
-import { StorageError } from '../storage/driver.ts';
 import type { AccessRecord } from './access-log.ts';
+import { LookAhead } from './look-ahead.ts';
 import type { Pace } from './pace.ts';
 import type { Pacer } from './pacer.ts';
 
@@ -17,7 +17,7 @@ export interface BodyContext {
 
 /**
  * Sends what a reader reads from `start` on, at once whenever there is something, and ends the response; how far it may
- * go, the pacer says. A client that takes its time holds one buffer, and nobody up.
+ * go, the pacer says. A client that takes its time holds two buffers, and nobody up.
  * @throws what the reader throws, once all that is there has gone out; the signal's reason. Then the response is still
  * open, and short.
  */
@@ -29,17 +29,19 @@ export async function sendBody(
 ): Promise<void> {
   const leave = context.budget.join();
   const pace = context.pacer.pace(context.record.stream);
+  const content = new LookAhead(reader, context.budget);
   try {
     let position = start;
     while (reader.end === undefined || position < reader.end) {
       const limit = pace.limit(position, reader.ready(position), reader.end);
-      if (limit === position) await restOrFlush(response, reader, pace, position, context);
-      else position += await sendPiece(response, reader, { position, limit }, pace, context);
+      if (limit === position) await restOrFlush(response, { reader, content }, pace, position, context);
+      else position += await sendPiece(response, content, { position, limit }, pace, context);
     }
     response.end();
   } finally {
     pace.end();
     leave();
+    await content.close();
     await reader.close();
   }
 }
@@ -47,7 +49,7 @@ export async function sendBody(
 /** Where nothing more will come, what was kept back still goes: a client resumes behind it. */
 async function restOrFlush(
   response: ServerResponse,
-  reader: BlobReader,
+  { reader, content }: { reader: BlobReader; content: LookAhead },
   pace: Pace,
   from: number,
   context: BodyContext,
@@ -58,32 +60,24 @@ async function restOrFlush(
     context.signal.throwIfAborted();
     const limit = reader.ready(from);
     for (let position = from; position < limit; )
-      position += await sendPiece(response, reader, { position, limit }, pace, context);
+      position += await sendPiece(response, content, { position, limit }, pace, context);
     throw error;
   }
 }
 
 async function sendPiece(
   response: ServerResponse,
-  reader: BlobReader,
+  content: LookAhead,
   { position, limit }: { position: number; limit: number },
   pace: Pace,
-  context: BodyContext,
+  { record, signal }: BodyContext,
 ): Promise<number> {
-  const { budget, record, signal } = context;
-  const length = Math.min(budget.piece, limit - position);
-  const buffer = budget.lease(length);
-  try {
-    const read = await reader.read(buffer.subarray(0, length), position);
-    if (read === 0) throw new StorageError('EIO', 'stored content is shorter than recorded');
-    record.sent(read);
-    await write(response, buffer.subarray(0, read), signal);
-    pace.wrote();
-    record.taken();
-    return read;
-  } finally {
-    budget.release(buffer);
-  }
+  const bytes = await content.read(position, limit);
+  record.sent(bytes.length);
+  await write(response, bytes, signal);
+  pace.wrote();
+  record.taken();
+  return bytes.length;
 }
 
 /** Resolves when the connection has taken all of it: until then the buffer is in use. */

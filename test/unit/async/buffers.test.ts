@@ -52,10 +52,25 @@ test('a buffer is large enough, and nobody else’s as long as it is leased', ()
   );
 });
 
-test('what is given back is used again, but no more than a quarter of the budget is kept', () => {
+test('what is given back is used again, within the budget; of that, idle streams leave a quarter', () => {
   const budget = new BufferBudget(256 * kib);
-  const many = Array.from({ length: 8 }, () => budget.lease(16 * kib));
+  const leave = budget.join();
+  const many = Array.from({ length: 20 }, () => budget.lease(16 * kib));
   for (const buffer of many) budget.release(buffer);
-  const again = Array.from({ length: 8 }, () => budget.lease(16 * kib));
-  assert.equal(again.filter((buffer) => many.includes(buffer)).length, 4);
+  const again = Array.from({ length: 20 }, () => budget.lease(16 * kib));
+  assert.equal(again.filter((buffer) => many.includes(buffer)).length, 16);
+  for (const buffer of again) budget.release(buffer);
+  leave();
+  const later = Array.from({ length: 20 }, () => budget.lease(16 * kib));
+  assert.equal(later.filter((buffer) => again.includes(buffer)).length, 4);
+});
+
+test('idle buffers make room for those of another size', () => {
+  const budget = new BufferBudget(256 * kib);
+  budget.join();
+  const small = Array.from({ length: 16 }, () => budget.lease(16 * kib));
+  for (const buffer of small) budget.release(buffer);
+  budget.release(budget.lease(128 * kib));
+  const again = Array.from({ length: 16 }, () => budget.lease(16 * kib));
+  assert.equal(again.filter((buffer) => small.includes(buffer)).length, 8);
 });

@@ -1,0 +1,81 @@
+import type { BufferBudget } from '../async/buffers.ts';
+import type { BlobReader } from '../cache/reader.ts';
+import { StorageError } from '../storage/driver.ts';
+
+/** One piece of a body, read or being read. */
+interface Piece {
+  readonly start: number;
+  readonly buffer: Buffer;
+  /** How many bytes of the buffer it fills. */
+  readonly filled: Promise<number>;
+}
+
+/**
+ * Reads a body piece by piece, in order. While one piece is on its way to the client the next is read already, where it
+ * is there: so neither the disk nor the connection waits for the other.
+ */
+export class LookAhead {
+  readonly #reader: BlobReader;
+  readonly #budget: BufferBudget;
+  #piece: Piece | undefined;
+  /** Where the piece ends. */
+  #end = 0;
+  #next: Piece | undefined;
+
+  constructor(reader: BlobReader, budget: BufferBudget) {
+    this.#reader = reader;
+    this.#budget = budget;
+  }
+
+  /**
+   * The bytes from `position` on, none at or behind `limit`: at least one, at most a piece. They are valid until the
+   * next call; that goes on where these end.
+   * @throws StorageError
+   */
+  async read(position: number, limit: number): Promise<Buffer> {
+    const piece =
+      this.#piece !== undefined && position < this.#end ? this.#piece : await this.#advance(position, limit);
+    if (this.#end <= limit) this.#lookAhead();
+    return piece.buffer.subarray(position - piece.start, Math.min(this.#end, limit) - piece.start);
+  }
+
+  /** Gives back all memory; to be called before the reader is closed. */
+  async close(): Promise<void> {
+    await this.#drop(this.#piece);
+    await this.#drop(this.#next);
+  }
+
+  async #advance(position: number, limit: number): Promise<Piece> {
+    await this.#drop(this.#piece);
+    const piece = this.#next ?? this.#begin(position, Math.min(this.#budget.piece, limit - position));
+    this.#piece = piece;
+    this.#next = undefined;
+    this.#end = position + (await piece.filled);
+    if (this.#end === position) throw new StorageError('EIO', 'stored content is shorter than recorded');
+    return piece;
+  }
+
+  /** Of what is still arriving, only whole pieces are worth it: the rest is more by the time it is needed. */
+  #lookAhead(): void {
+    if (this.#next !== undefined) return;
+    const ready = this.#reader.ready(this.#end);
+    const length = Math.min(this.#budget.piece, ready - this.#end);
+    if (length === this.#budget.piece || (length > 0 && ready === this.#reader.end)) {
+      this.#next = this.#begin(this.#end, length);
+    }
+  }
+
+  #begin(start: number, length: number): Piece {
+    const buffer = this.#budget.lease(length);
+    const filled = this.#reader.read(buffer.subarray(0, length), start);
+    // Whoever comes to this piece hears of it.
+    filled.catch(() => {});
+    return { start, buffer, filled };
+  }
+
+  async #drop(piece: Piece | undefined): Promise<void> {
+    if (piece === undefined) return;
+    await piece.filled.catch(() => {});
+    this.#budget.release(piece.buffer);
+  }
+}
