@@ -32,5 +32,5 @@ VOLUME /data
 USER 65532:0
 EXPOSE 5000 5001
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["node", "/app/src/weir.js", "healthcheck"]
-ENTRYPOINT ["node", "/app/src/weir.js"]
+ENTRYPOINT ["node", "--max-semi-space-size=8", "/app/src/weir.js"]
 CMD ["serve"]

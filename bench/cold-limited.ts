@@ -10,6 +10,8 @@ import { startWeir } from './harness/weir.ts';
 const mebibytes = 256;
 const gigabit = 125e6;
 const laterMs = 10;
+/** Pulls that are not measured: programs are compared as they are when they have served for a while. */
+const earlierPulls = 30;
 
 /** A blob that only the upstream holds, at the end of a line of 1 Gbit/s: with Weir in between, and without. */
 export async function coldLimited({ lab, rounds, scaled }: BenchContext): Promise<readonly Measure[]> {
@@ -18,10 +20,15 @@ export async function coldLimited({ lab, rounds, scaled }: BenchContext): Promis
   for (let round = 0; round <= rounds; round++) {
     images.push(await pushImage(registry.port, 'bench/far', [new Content(scaled(mebibytes) * 2 ** 20)]));
   }
+  const earlier = await pushImage(registry.port, 'bench/near', smallLayers());
   const relay = await Relay.open(registry.port, gigabit);
   const weir = await startWeir(lab, relay.port);
   const direct = { ...registry, name: 'direct', port: relay.port };
   const buffer = receiveBuffer();
+  for (const { port } of [weir, direct]) {
+    await fetchManifest(port, earlier);
+    for (const path of earlier.layerPaths) await download({ port, path, buffer });
+  }
   const results = await alternate([weir, direct], rounds, async ({ port, evict }, round) => {
     const image = images[round];
     if (image === undefined) throw new RangeError(`there is no image for round ${round}`);
@@ -39,6 +46,10 @@ export async function coldLimited({ lab, rounds, scaled }: BenchContext): Promis
     samplesOf(results, ({ firstByteMs }) => firstByteMs),
     scaled(mebibytes),
   );
+}
+
+function smallLayers(): Content[] {
+  return Array.from({ length: earlierPulls }, () => new Content(2 ** 20));
 }
 
 function measures(rates: Map<string, number[]>, firstBytes: Map<string, number[]>, size: number): readonly Measure[] {

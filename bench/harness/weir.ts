@@ -4,6 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { freePort, type Lab, type Server } from './lab.ts';
 
 const program = fileURLToPath(new URL('../../src/weir.js', import.meta.url));
+/** As in package.json and in the container image. */
+const flags = ['--max-semi-space-size=8'];
 
 /** What may be different about a server. */
 export interface ServerOptions {
@@ -21,7 +23,7 @@ export async function startWeir(lab: Lab, upstreamPort: number, { prefix = [] }:
     command: async (port) => {
       const file = join(directory, 'weir.yaml');
       await writeFile(file, configuration(port, await freePort(), dataDir, upstreamPort));
-      return [...prefix, process.execPath, program, 'serve', '--config', file];
+      return [...prefix, process.execPath, ...flags, program, 'serve', '--config', file];
     },
   });
   return { name: 'Weir', ...launched, evict: () => rm(join(dataDir, 'blobs'), { recursive: true, force: true }) };
