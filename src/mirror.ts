@@ -13,13 +13,14 @@ import { describeRepair, reasonOf } from './cache/repairs.ts';
 import type { SchedulerEvents } from './cache/scheduler.ts';
 import type { Catalog } from './catalog/catalog.ts';
 import { SqliteCatalog } from './catalog/sqlite.ts';
+import { InForce, type Replacement } from './config/in-force.ts';
 import type { Settings } from './config/settings.ts';
 import { describeError, type Log } from './metrics/log.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { IntegrityError } from './oci/errors.ts';
 import { Prefetch } from './pulls/prefetch.ts';
 import { RangeReads } from './pulls/range-reads.ts';
-import { configuredRules } from './pulls/rules.ts';
+import { configuredRules, type RulesOf } from './pulls/rules.ts';
 import { Sessions } from './pulls/sessions.ts';
 import { answerJson, answerMetrics, answerUnknown } from './server/admin.ts';
 import { AdminGate } from './server/admin-gate.ts';
@@ -28,7 +29,7 @@ import { App, type Bound } from './server/app.ts';
 import { Certificate } from './server/certificate.ts';
 import { clientAddresses } from './server/client-address.ts';
 import { Logins } from './server/logins.ts';
-import { Pacer } from './server/pacer.ts';
+import { Pacer, type PacerParts } from './server/pacer.ts';
 import { answerLive, answerReady } from './server/probes.ts';
 import { answerPull, type PullParts } from './server/pull.ts';
 import { DiskStorage } from './storage/disk.ts';
@@ -49,7 +50,7 @@ const drainPoll = 100;
 
 /** The whole mirror: built here, and closed in reverse. */
 export class Mirror {
-  readonly #settings: Settings;
+  readonly #inForce: InForce;
   readonly #surroundings: Surroundings;
   readonly #storage: StorageDriver;
   readonly #catalog: Catalog;
@@ -66,18 +67,23 @@ export class Mirror {
 
   private constructor(settings: Settings, surroundings: Surroundings, storage: StorageDriver, catalog: Catalog) {
     const { clock, log } = surroundings;
-    this.#settings = settings;
+    const inForce = new InForce(settings);
+    this.#inForce = inForce;
     this.#surroundings = surroundings;
     this.#storage = storage;
     this.#catalog = catalog;
-    this.#admission = new Admission(this.#budget, settings.clients.maxStreams);
+    this.#admission = new Admission(this.#budget, () => inForce.settings.clients.maxStreams);
     this.#routes = new Routes(settings, clock, log);
-    this.#sessions = new Sessions({ clock, metrics: this.#metrics, rulesOf: configuredRules(settings.watchdog) });
+    const rules = inForce.derived(({ watchdog }) => configuredRules(watchdog));
+    const rulesOf: RulesOf = (address, runtime) => rules()(address, runtime);
+    this.#sessions = new Sessions({ clock, metrics: this.#metrics, rulesOf });
     this.#flights = new Flights({
       clock,
       storage,
       catalog,
-      idleFlight: settings.cache.idleFlight,
+      get idleFlight() {
+        return inForce.settings.cache.idleFlight;
+      },
       events: (registry) => this.#schedulerEvents(registry),
       ended: (flight, error) => this.#flightEnded(flight, error),
     });
@@ -85,7 +91,9 @@ export class Mirror {
       catalog,
       storage,
       metrics: this.#metrics,
-      limit: settings.cache.maxSize,
+      get limit() {
+        return inForce.settings.cache.maxSize;
+      },
       flights: this.#flights,
     });
   }
@@ -107,7 +115,7 @@ export class Mirror {
   /** Listens on all addresses. @returns where, in the order of the configuration, and where admin is. */
   async listen(): Promise<{ registry: readonly Bound[]; admin: Bound }> {
     const { clock, log } = this.#surroundings;
-    const { tls, clients } = this.#settings;
+    const { tls, clients, listen } = this.#inForce.settings;
     this.#logins = clients.htpasswd === undefined ? undefined : new Logins(clients.htpasswd, clock, log);
     const parts = this.#pullParts();
     const registry = await this.#app(
@@ -121,9 +129,9 @@ export class Mirror {
       },
       tls && new Certificate(tls, clock, log),
     );
-    const gate = new AdminGate(this.#settings, log);
+    const gate = this.#inForce.derived((settings) => new AdminGate(settings, log));
     const admin = await this.#app({
-      admits: (request, response) => gate.admits(request, response),
+      admits: (request, response) => gate().admits(request, response),
       fixed: {
         '/metrics': (request, response) => {
           this.#metrics.flights.set(this.#flights.size);
@@ -135,9 +143,21 @@ export class Mirror {
       otherwise: answerUnknown,
     });
     const bound: Bound[] = [];
-    for (const address of this.#settings.listen) bound.push(await registry.listen(address));
+    for (const address of listen) bound.push(await registry.listen(address));
     this.#flushRegularly();
-    return { registry: bound, admin: await admin.listen(this.#settings.admin) };
+    return { registry: bound, admin: await admin.listen(this.#inForce.settings.admin) };
+  }
+
+  /**
+   * Puts new settings in force, while pulls go on.
+   * @throws the system's error when a file that they name cannot be read; then nothing has changed.
+   */
+  reconfigure(settings: Settings): Replacement {
+    this.#routes.use(settings);
+    const replacement = this.#inForce.replace(settings);
+    this.#metrics.cacheLimit.set(settings.cache.maxSize);
+    this.#makeRoom();
+    return replacement;
   }
 
   /**
@@ -147,7 +167,7 @@ export class Mirror {
   async drain(): Promise<void> {
     const { clock } = this.#surroundings;
     this.#admission.close();
-    const until = clock.now() + this.#settings.drainTimeout;
+    const until = clock.now() + this.#inForce.settings.drainTimeout;
     const { signal } = new AbortController();
     while (clock.now() < until && (this.#sessions.active || this.#budget.streams > 0))
       await sleep(clock, drainPoll, signal);
@@ -179,6 +199,16 @@ export class Mirror {
     const shared = { clock, catalog: this.#catalog, metrics: this.#metrics };
     const manifests = new ManifestCache(this.#catalog, clock, this.#metrics);
     const blobs = new BlobCache({ ...shared, access, storage: this.#storage, flights: this.#flights });
+    const prefetch = new Prefetch({ blobs, clock, log });
+    const inForce = this.#inForce;
+    const clientOf = inForce.derived(({ clients }) => clientAddresses(clients.trustProxy));
+    const pacerParts: PacerParts = {
+      clock,
+      metrics: this.#metrics,
+      get settings() {
+        return inForce.settings.watchdog;
+      },
+    };
     return {
       ...shared,
       log,
@@ -187,14 +217,16 @@ export class Mirror {
       rangeReads: new RangeReads(clock),
       admission: this.#admission,
       logins: this.#logins,
-      clientOf: clientAddresses(this.#settings.clients.trustProxy),
+      clientOf: (request) => clientOf()(request),
       budget: this.#budget,
-      pacer: new Pacer({ clock, metrics: this.#metrics, settings: this.#settings.watchdog }),
+      pacer: new Pacer(pacerParts),
       manifests,
       promises: new Promises({ blobs: this.#catalog.blobs, flights: this.#flights, manifests, clock }),
       listings: new Listings(manifests, this.#catalog, clock),
       blobs,
-      prefetch: this.#settings.prefetch ? new Prefetch({ blobs, clock, log }) : undefined,
+      get prefetch() {
+        return inForce.settings.prefetch ? prefetch : undefined;
+      },
     };
   }
 
@@ -217,6 +249,11 @@ export class Mirror {
     } else {
       log.debug(fields, 'a blob has arrived, or waits for somebody to read it');
     }
+    this.#makeRoom();
+  }
+
+  #makeRoom(): void {
+    const { log } = this.#surroundings;
     this.#evictor
       .makeRoom()
       .catch((cause: unknown) => log.error({ error: describeError(cause) }, 'no room could be made'));

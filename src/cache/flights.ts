@@ -109,7 +109,7 @@ export class Flights {
     const known = this.#schedulers.get(registry);
     if (known !== undefined) return known;
     const { clock } = this.#context;
-    const scheduler = new Scheduler(registry.settings, clock, this.#context.events(registry));
+    const scheduler = new Scheduler(registry, clock, this.#context.events(registry));
     this.#schedulers.set(registry, scheduler);
     return scheduler;
   }

@@ -41,12 +41,14 @@ export interface SchedulerEvents {
   repaired(repair: Repair): void;
 }
 
-/** What of an upstream's settings concerns the scheduler. */
-export type SchedulerSettings = Pick<UpstreamSettings, 'connections' | 'stallTimeout'>;
+/** What of an upstream concerns the scheduler: settings, as they are in force. */
+export interface SchedulerUpstream {
+  readonly settings: Pick<UpstreamSettings, 'connections' | 'stallTimeout'>;
+}
 
 /** Decides which span an upstream is asked for next: a worker always takes the one that matters most now. */
 export class Scheduler {
-  readonly #connections: number;
+  readonly #upstream: SchedulerUpstream;
   readonly #events: SchedulerEvents;
   readonly #worker: SpanWorker;
   readonly #flights = new Set<Flight>();
@@ -54,10 +56,10 @@ export class Scheduler {
   readonly #rates = new Map<string, number>();
   readonly #running = new Set<Claim>();
 
-  constructor({ connections, stallTimeout }: SchedulerSettings, clock: Clock, events: SchedulerEvents) {
-    this.#connections = connections;
+  constructor(upstream: SchedulerUpstream, clock: Clock, events: SchedulerEvents) {
+    this.#upstream = upstream;
     this.#events = events;
-    this.#worker = new SpanWorker(clock, stallTimeout);
+    this.#worker = new SpanWorker(clock, () => upstream.settings.stallTimeout);
   }
 
   /** From now on this flight's wants are served, until it ends. */
@@ -75,20 +77,20 @@ export class Scheduler {
   /** Workers in use. Of those that have stalled, some do not count: hedges take their place. */
   get #busy(): number {
     const stalled = [...this.#running].filter((claim) => claim.stalled).length;
-    return this.#running.size - Math.min(stalled, Math.ceil(this.#connections * hedgeShare));
+    return this.#running.size - Math.min(stalled, Math.ceil(this.#upstream.settings.connections * hedgeShare));
   }
 
   #next(): { flight: Flight; want: Want } | undefined {
     const busy = this.#busy;
     // Whatever is wanted has to wait: it is not worth finding out.
-    if (busy >= this.#connections) return undefined;
+    if (busy >= this.#upstream.settings.connections) return undefined;
     const candidates: { flight: Flight; want: Want }[] = [];
     for (const flight of this.#flights) {
       const want = flight.want();
       if (want !== undefined && busy < this.#capacityFor(want)) candidates.push({ flight, want });
     }
     const others = candidates.filter(({ want }) => want.urgency < urgency.unread).length > 1;
-    const half = Math.max(1, Math.floor(this.#connections / 2));
+    const half = Math.max(1, Math.floor(this.#upstream.settings.connections / 2));
     const fair = candidates.filter(({ flight }) => !others || flight.spans < half);
     return fair.reduce<{ flight: Flight; want: Want } | undefined>(
       (best, each) => (best === undefined || compare(each.want, best.want) < 0 ? each : best),
@@ -97,8 +99,8 @@ export class Scheduler {
   }
 
   #capacityFor(want: Want): number {
-    if (want.urgency === urgency.first) return this.#connections;
-    return Math.max(1, this.#connections - keptForFirst);
+    if (want.urgency === urgency.first) return this.#upstream.settings.connections;
+    return Math.max(1, this.#upstream.settings.connections - keptForFirst);
   }
 
   #launch(flight: Flight, want: Want): void {

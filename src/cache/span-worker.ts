@@ -29,10 +29,10 @@ export interface SpanEvents {
 /** Fetches one span of a flight from one endpoint. Bytes that came before a failure are kept. */
 export class SpanWorker {
   readonly #clock: Clock;
-  readonly #stallTimeout: number;
+  readonly #stallTimeout: () => number;
 
   /** `stallTimeout`: milliseconds without a byte, or without an answer, that are too long. */
-  constructor(clock: Clock, stallTimeout: number) {
+  constructor(clock: Clock, stallTimeout: () => number) {
     this.#clock = clock;
     this.#stallTimeout = stallTimeout;
   }
@@ -40,11 +40,11 @@ export class SpanWorker {
   /** @throws UpstreamError, StorageError, the flight's end, or the reason for which the claim was lost. */
   async run(flight: Flight, attempt: Attempt, claim: Claim, events: SpanEvents): Promise<SpanOutcome> {
     const watchdog = new Watchdog(this.#clock, events.stalled);
-    watchdog.wait(this.#stallTimeout);
+    watchdog.wait(this.#stallTimeout());
     try {
       const signal = AbortSignal.any([flight.signal, claim.signal]);
       const part = await attempt.source.open(attempt.endpoint, flight.ranged ? claim : undefined, signal);
-      watchdog.wait(this.#stallTimeout);
+      watchdog.wait(this.#stallTimeout());
       return await this.#receive(flight, attempt, claim, { part, watchdog, events });
     } finally {
       watchdog.stop();
@@ -73,7 +73,7 @@ export class SpanWorker {
         if (flight.blob.size !== undefined && part.start + bytes > flight.blob.size) throw tooLong(attempt);
         if (flight.blob.held.endOfRun(part.start) < part.start + bytes) events.advanced();
         await behind.push(chunk);
-        watchdog.wait(this.#stallTimeout);
+        watchdog.wait(this.#stallTimeout());
       }
     } finally {
       await part.close();

@@ -7,10 +7,12 @@ import { programVersion } from '../config/version.ts';
 import { Mirror } from '../mirror.ts';
 import type { Bound } from '../server/app.ts';
 import { openLog } from './logger.ts';
+import { type Reloading, watchConfig } from './reload.ts';
 import { readWords } from './usage.ts';
 
 /**
- * `weir serve`: runs the mirror until SIGTERM or SIGINT, then drains it. A second signal ends it at once.
+ * `weir serve`: runs the mirror until SIGTERM or SIGINT, then drains it. A second signal ends it at once. SIGHUP, and a
+ * change of the configuration file, put the new configuration in force.
  * @throws ConfigError, UsageError; CatalogError, StorageError and the system's errors at the start.
  */
 export async function serve(words: readonly string[]): Promise<number> {
@@ -18,14 +20,18 @@ export async function serve(words: readonly string[]): Promise<number> {
   const settings = loadConfig({ file: values.config });
   const { log, flush } = openLog(settings.log);
   const mirror = await Mirror.open(settings, { clock: systemClock, log });
+  let reloading: Reloading | undefined;
   try {
     const { registry, admin } = await mirror.listen();
     process.stderr.write(greeting(settings, registry, admin));
     log.info({ listen: registry, admin, dataDir: settings.dataDir }, 'listening');
+    reloading = watchConfig({ file: values.config, clock: systemClock, log, mirror });
+    process.on('SIGHUP', reloading.reload);
     const signal = await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]);
     log.info({ signal: signal[0] }, 'draining');
     await Promise.race([mirror.drain(), once(process, 'SIGTERM'), once(process, 'SIGINT')]);
   } finally {
+    reloading?.close();
     await mirror.close();
     log.info({}, 'closed');
     flush();

@@ -35,12 +35,17 @@ export interface ConfigSources {
   readonly env?: Environment;
 }
 
+/** The file that the configuration is read from; `undefined` where there is none. */
+export function configFile({ file, env = process.env }: ConfigSources): string | undefined {
+  return file ?? env['WEIR_CONFIG'];
+}
+
 /**
  * Reads, checks and completes the configuration.
  * @throws ConfigError with every problem that was found.
  */
 export function loadConfig({ file, env = process.env }: ConfigSources): Settings {
-  const path = file ?? env['WEIR_CONFIG'];
+  const path = configFile({ file, env });
   const source = path === undefined ? emptySource : new FileSource(path, readSource(path));
   const overrides = readEnvironment(env);
   const parsed = configSchema.safeParse(overlay(source.value, overrides.value));

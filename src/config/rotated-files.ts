@@ -49,6 +49,11 @@ export class RotatedFiles<T> {
     return this.#current;
   }
 
+  /** Reads the files now, whether or not they have changed. */
+  reread(): void {
+    this.#read(true);
+  }
+
   close(): void {
     this.#cancel?.();
     for (const watcher of this.#watchers) watcher.close();
@@ -56,18 +61,19 @@ export class RotatedFiles<T> {
 
   #watch(directory: string): FSWatcher {
     const watcher = watch(directory, { persistent: false }, () => {
-      this.#cancel ??= this.#clock.after(settleMs, () => this.#reread());
+      this.#cancel ??= this.#clock.after(settleMs, () => this.#read(false));
     });
     // The directory is gone, and with it whatever could change.
     watcher.on('error', () => watcher.close());
     return watcher;
   }
 
-  #reread(): void {
+  #read(always: boolean): void {
+    this.#cancel?.();
     this.#cancel = undefined;
     try {
       const contents = this.#paths.map(readContent);
-      if (contents.every((content, index) => this.#contents[index]?.equals(content))) return;
+      if (!always && contents.every((content, index) => this.#contents[index]?.equals(content))) return;
       this.#contents = contents;
       this.#current = this.#parse(contents);
       this.#events.changed(this.#current);

@@ -4,11 +4,11 @@ import { RegistryError } from '../oci/errors.ts';
 /** Whether one more pull may begin. Those that have begun go on: what was promised to them is kept. */
 export class Admission {
   readonly #budget: BufferBudget;
-  readonly #maxStreams: number;
+  readonly #maxStreams: () => number;
   #draining = false;
 
   /** `maxStreams`: with so many blobs on their way to clients, no pull begins. */
-  constructor(budget: BufferBudget, maxStreams: number) {
+  constructor(budget: BufferBudget, maxStreams: () => number) {
     this.#budget = budget;
     this.#maxStreams = maxStreams;
   }
@@ -26,7 +26,7 @@ export class Admission {
   /** Called where a request would begin a pull. @throws RegistryError `UNAVAILABLE`: clients turn to the next mirror. */
   check(): void {
     if (this.#draining) throw new RegistryError('UNAVAILABLE', { message: 'the mirror is shutting down' });
-    if (this.#budget.streams >= this.#maxStreams) {
+    if (this.#budget.streams >= this.#maxStreams()) {
       throw new RegistryError('UNAVAILABLE', { message: 'the mirror serves as many pulls as it can' });
     }
   }

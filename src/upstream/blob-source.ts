@@ -32,13 +32,13 @@ const expired = new Set([400, 401, 403, 404, 410]);
 export class BlobSource {
   /** The name of the upstream. */
   readonly upstream: string;
-  readonly #exchange: Exchange;
+  readonly #exchange: () => Exchange;
   readonly #targets = new Map<string, URL>();
   /** The repository whose name and access this uses. */
   readonly repository: string;
   readonly digest: Digest;
 
-  constructor(upstream: string, repository: string, digest: Digest, exchange: Exchange) {
+  constructor(upstream: string, repository: string, digest: Digest, exchange: () => Exchange) {
     this.upstream = upstream;
     this.repository = repository;
     this.digest = digest;
@@ -66,13 +66,13 @@ export class BlobSource {
     const target = this.#targets.get(endpoint);
     if (target !== undefined) {
       try {
-        return (await this.#exchange.ask({ ...question, url: target })).response;
+        return (await this.#exchange().ask({ ...question, url: target })).response;
       } catch (error) {
         this.#targets.delete(endpoint);
         if (!(error instanceof UpstreamError && error.status !== undefined && expired.has(error.status))) throw error;
       }
     }
-    const { url, response } = await this.#exchange.ask({ ...question, url: this.urlAt(endpoint) });
+    const { url, response } = await this.#exchange().ask({ ...question, url: this.urlAt(endpoint) });
     if (url.href !== this.urlAt(endpoint).href) this.#targets.set(endpoint, url);
     return response;
   }

@@ -63,9 +63,18 @@ export class Connections {
     return line;
   }
 
+  /** Takes no more requests; resolves when the last one is over. */
+  async drain(): Promise<void> {
+    await Promise.all(this.#dispatchers.map((dispatcher) => dispatcher.close()));
+  }
+
+  /** Ends all requests. */
   async close(): Promise<void> {
-    const lines = [...this.#endpoints.values(), ...this.#foreign.values()];
-    await Promise.all(lines.map(({ dispatcher }) => dispatcher.destroy()));
+    await Promise.all(this.#dispatchers.map((dispatcher) => dispatcher.destroy()));
+  }
+
+  get #dispatchers(): readonly Dispatcher[] {
+    return [...this.#endpoints.values(), ...this.#foreign.values()].map(({ dispatcher }) => dispatcher);
   }
 
   #lineToEndpoint(origin: string): Line {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../async/clock.ts';
 import type { UpstreamSettings } from '../config/settings.ts';
 import { parseNextLink } from '../http/link.ts';
@@ -42,27 +43,57 @@ const maxBody = 8 * 1024 * 1024;
 /** How registries say that they do not know a kind of list, or nothing to list. */
 const noList = new Set([400, 404, 405, 406, 410, 501]);
 
+/** After so many milliseconds, no request begins on connections that newer settings have replaced. */
+const replacedFor = 60_000;
+
 /** One upstream: its endpoints in order, its tokens, its redirects. */
 export class Registry {
-  readonly settings: UpstreamSettings;
-  readonly health: Health;
-  readonly #transport: Transport;
-  readonly #exchange: Exchange;
+  /** The name that clients and the catalog know it by. */
+  readonly name: string;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #replaced = new Set<Transport>();
+  #wiring: Wiring;
 
   constructor(settings: UpstreamSettings, clock: Clock, log: Log) {
-    this.settings = settings;
-    this.health = new Health(clock, settings.endpoints);
-    this.#transport = new Transport(settings, clock);
-    const credentials = new Credentials(settings, clock);
-    const service = new TokenService(settings.name, this.#transport, clock);
-    const tokens = new Tokens({ settings, service, credentials, clock, log });
-    const auth = new Authenticator(settings.name, credentials, tokens);
-    this.#exchange = new Exchange(settings, this.#transport, auth, clock);
+    this.name = settings.name;
+    this.#clock = clock;
+    this.#log = log;
+    this.#wiring = wire(settings, clock, log);
   }
 
-  /** The name that clients and the catalog know it by. */
-  get name(): string {
-    return this.settings.name;
+  /** What is in force: to be read at each use. */
+  get settings(): UpstreamSettings {
+    return this.#wiring.settings;
+  }
+
+  /** Of the endpoints in force. */
+  get health(): Health {
+    return this.#wiring.health;
+  }
+
+  /**
+   * Prepares for new settings of the same upstream; what it returns puts them in force. Requests that have begun go on
+   * as they are; whatever is asked from then on, for running flights too, is asked anew.
+   * @throws the system's error when a file that they name cannot be read.
+   */
+  prepare(settings: UpstreamSettings): () => void {
+    if (isDeepStrictEqual(settings, this.settings)) return () => {};
+    const wiring = wire(settings, this.#clock, this.#log);
+    return () => {
+      this.#replace(this.#wiring.transport);
+      this.#wiring = wiring;
+    };
+  }
+
+  #replace(transport: Transport): void {
+    this.#replaced.add(transport);
+    // A question may take several requests: those of one that has begun are let through.
+    this.#clock.after(replacedFor, () => {
+      if (!this.#replaced.has(transport)) return;
+      const over = () => void this.#replaced.delete(transport);
+      void transport.drain().then(over, over);
+    });
   }
 
   /**
@@ -145,11 +176,17 @@ export class Registry {
 
   /** One blob of one repository, to be read. */
   blob(repository: string, digest: Digest): BlobSource {
-    return new BlobSource(this.name, repository, digest, this.#exchange);
+    return new BlobSource(this.name, repository, digest, () => this.#exchange);
   }
 
   async close(): Promise<void> {
-    await this.#transport.close();
+    const transports = [this.#wiring.transport, ...this.#replaced];
+    this.#replaced.clear();
+    await Promise.all(transports.map((transport) => transport.close()));
+  }
+
+  get #exchange(): Exchange {
+    return this.#wiring.exchange;
   }
 
   #askManifest(
@@ -210,6 +247,24 @@ export class Registry {
     const definite = failures.find((failure) => failure.definite);
     throw definite ?? failures.at(-1) ?? new UpstreamError(this.name, 'unreachable', 'it has no endpoint');
   }
+}
+
+/** What follows from the settings of an upstream. */
+interface Wiring {
+  readonly settings: UpstreamSettings;
+  readonly health: Health;
+  readonly transport: Transport;
+  readonly exchange: Exchange;
+}
+
+function wire(settings: UpstreamSettings, clock: Clock, log: Log): Wiring {
+  const transport = new Transport(settings, clock);
+  const credentials = new Credentials(settings, clock);
+  const service = new TokenService(settings.name, transport, clock);
+  const tokens = new Tokens({ settings, service, credentials, clock, log });
+  const auth = new Authenticator(settings.name, credentials, tokens);
+  const exchange = new Exchange(settings, transport, auth, clock);
+  return { settings, health: new Health(clock, settings.endpoints), transport, exchange };
 }
 
 /** Of a link, only the query counts: where the list is, is known. */

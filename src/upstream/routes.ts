@@ -17,23 +17,50 @@ interface Upstream {
   readonly permits: (repository: string) => boolean;
 }
 
+/** What of the settings says which upstream is meant. */
+export type RouteSettings = Pick<Settings, 'upstreams' | 'defaultUpstream'>;
+
 /** Finds the upstream of a request, among those that are configured and no others. */
 export class Routes {
+  readonly #clock: Clock;
+  readonly #log: Log;
+  /** By name, also those that are not configured any more: blobs may be arriving from them. */
+  readonly #registries = new Map<string, Registry>();
   /** By name and alias. */
-  readonly #byLabel = new Map<string, Upstream>();
-  readonly #fallback: Upstream | undefined;
-  readonly #hostLabels: ReadonlySet<string>;
+  #byLabel: ReadonlyMap<string, Upstream> = new Map();
+  #fallback: Upstream | undefined;
+  #hostLabels: ReadonlySet<string> = new Set();
 
-  constructor(settings: Settings, clock: Clock, log: Log) {
-    for (const each of settings.upstreams) {
-      const upstream = { registry: new Registry(each, clock, log), permits: permission(each) };
-      for (const label of [each.name, ...each.aliases]) this.#byLabel.set(label, upstream);
-    }
-    this.#fallback = this.#byLabel.get(settings.defaultUpstream);
-    this.#hostLabels = new Set(settings.upstreams.map(({ name }) => name));
+  constructor(settings: RouteSettings, clock: Clock, log: Log) {
+    this.#clock = clock;
+    this.#log = log;
+    this.use(settings);
   }
 
-  /** Every upstream, once. */
+  /**
+   * Puts these settings in force. An upstream stays the same one as long as it has its name; what was routed goes on.
+   * @throws the system's error when a file that they name cannot be read; then nothing has changed.
+   */
+  use({ upstreams, defaultUpstream }: RouteSettings): void {
+    const ready = upstreams.map((settings) => {
+      const known = this.#registries.get(settings.name);
+      const registry = known ?? new Registry(settings, this.#clock, this.#log);
+      return { settings, upstream: { registry, permits: permission(settings) }, commit: registry.prepare(settings) };
+    });
+    for (const { upstream, commit } of ready) {
+      commit();
+      this.#registries.set(upstream.registry.name, upstream.registry);
+    }
+    this.#byLabel = new Map(
+      ready.flatMap(({ settings: { name, aliases }, upstream }) =>
+        [name, ...aliases].map((label) => [label, upstream]),
+      ),
+    );
+    this.#fallback = this.#byLabel.get(defaultUpstream);
+    this.#hostLabels = new Set(upstreams.map(({ name }) => name));
+  }
+
+  /** Every upstream that is configured, once. */
   get registries(): readonly Registry[] {
     return [...new Set([...this.#byLabel.values()].map(({ registry }) => registry))];
   }
@@ -57,7 +84,7 @@ export class Routes {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.registries.map((registry) => registry.close()));
+    await Promise.all([...this.#registries.values()].map((registry) => registry.close()));
   }
 
   #required(label: string): Upstream {

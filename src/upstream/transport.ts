@@ -47,6 +47,12 @@ export class Transport {
     }
   }
 
+  /** Begins no more requests; resolves when those that have begun are over. */
+  async drain(): Promise<void> {
+    await this.#connections.drain();
+  }
+
+  /** Ends everything. */
   async close(): Promise<void> {
     await this.#connections.close();
   }

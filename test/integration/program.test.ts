@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
+import { Program } from '../support/program.ts';
 import { tempDir } from '../support/temp.ts';
 
 const entry = join(import.meta.dirname, '../../src/weir.js');
@@ -41,6 +42,21 @@ test('serve says where it is, serves, and ends with 0 on SIGTERM', async () => {
     .split('\n')
     .map((line) => JSON.parse(line).msg);
   assert.deepEqual(messages, ['listening', 'draining', 'closed']);
+});
+
+test('SIGHUP reads the configuration again', async () => {
+  const file = join(tempDir(), 'weir.yaml');
+  const config = { listen: '127.0.0.1:0', admin: '127.0.0.1:0', dataDir: tempDir() };
+  writeFileSync(file, JSON.stringify(config));
+  const program = await Program.start([process.execPath, entry, 'serve', '--config', file]);
+  await program.ready(() => program.stdout.includes('"listening"'));
+  process.kill(program.pid, 'SIGHUP');
+  await program.ready(() => program.stdout.includes('"the configuration was read again"'));
+  writeFileSync(file, JSON.stringify({ ...config, log: { level: 'loud' } }));
+  process.kill(program.pid, 'SIGHUP');
+  await program.ready(() => program.stdout.includes('the old one stays'));
+  assert.match(program.stdout, /weir\.yaml:1:\d+ log\.level: /);
+  assert.equal((await program.stop()).code, 0);
 });
 
 test('check says that a configuration is valid, or everything that is wrong with it, and where', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { connect as connectPlain } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -8,32 +8,30 @@ import { connect } from 'node:tls';
 import { type Certificate, makeCertificate } from '../support/certificate.ts';
 import { fetchRaw, sendBytes } from '../support/client.ts';
 import { settingsOf, type TestMirror } from '../support/mirror.ts';
+import { Mount } from '../support/mount.ts';
 import { setScene } from '../support/scene.ts';
 import { tempDir } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 
 type Pair = Pick<Certificate, 'certificate' | 'key'>;
 
-/** A directory as Kubernetes mounts it: the names lead through `..data`, which is replaced by renaming. */
-class Mount {
-  readonly dir = tempDir();
-  readonly tls = { cert: join(this.dir, 'tls.crt'), key: join(this.dir, 'tls.key') };
-  #version = 0;
+/** A certificate and its key, mounted. */
+class MountedPair {
+  readonly #mount: Mount;
+  readonly tls: { readonly cert: string; readonly key: string };
 
   constructor(first: Pair) {
-    this.put(first);
-    for (const name of ['tls.crt', 'tls.key']) symlinkSync(join('..data', name), join(this.dir, name));
+    this.#mount = new Mount(filesOf(first));
+    this.tls = { cert: this.#mount.path('tls.crt'), key: this.#mount.path('tls.key') };
   }
 
-  put({ certificate, key }: Pair): void {
-    const name = `..${++this.#version}`;
-    mkdirSync(join(this.dir, name));
-    writeFileSync(join(this.dir, name, 'tls.crt'), certificate);
-    writeFileSync(join(this.dir, name, 'tls.key'), key);
-    symlinkSync(name, join(this.dir, '..data_tmp'));
-    renameSync(join(this.dir, '..data_tmp'), join(this.dir, '..data'));
-    rmSync(join(this.dir, `..${this.#version - 1}`), { recursive: true, force: true });
+  put(pair: Pair): void {
+    this.#mount.put(filesOf(pair));
   }
+}
+
+function filesOf({ certificate, key }: Pair): Record<string, string> {
+  return { 'tls.crt': certificate, 'tls.key': key };
 }
 
 const localCertificate = () => makeCertificate('localhost');
@@ -50,7 +48,7 @@ async function shows({ url }: TestMirror, { certificate }: Certificate): Promise
 
 test('with a certificate the registry API is HTTPS, and nothing but HTTP/1.1', async (t) => {
   const certificate = localCertificate();
-  const { mirror, layerUrl, layer } = await setScene(t, { config: { tls: new Mount(certificate).tls } });
+  const { mirror, layerUrl, layer } = await setScene(t, { config: { tls: new MountedPair(certificate).tls } });
   const { body } = await fetchRaw(secure(layerUrl), { ca: certificate.certificate });
   assert.ok(body.equals(layer));
   const socket = connect({
@@ -69,7 +67,7 @@ test('with a certificate the registry API is HTTPS, and nothing but HTTP/1.1', a
 test('a rotated certificate is shown without a restart, and connections that are open go on', async (t) => {
   const certificates = Array.from({ length: 4 }, localCertificate);
   const [first = localCertificate(), ...others] = certificates;
-  const mount = new Mount(first);
+  const mount = new MountedPair(first);
   const { mirror } = await setScene(t, { config: { tls: mount.tls } });
   assert.ok(await shows(mirror, first));
   const socket = connect({ port: mirror.port, host: '127.0.0.1', ca: first.certificate, servername: 'localhost' });
@@ -87,7 +85,7 @@ test('a rotated certificate is shown without a restart, and connections that are
 
 test('a new pair that is none is reported, and the old one stays, until there is one again', async (t) => {
   const [first = localCertificate(), second = first, third = first] = Array.from({ length: 3 }, localCertificate);
-  const mount = new Mount(first);
+  const mount = new MountedPair(first);
   const { mirror } = await setScene(t, { config: { tls: mount.tls } });
   const errors = () => mirror.log.filter(({ level }) => level === 'error');
   mount.put({ certificate: second.certificate, key: third.key });
@@ -104,7 +102,7 @@ test('a new pair that is none is reported, and the old one stays, until there is
 
 test('it does not start without a certificate and its key', async (t) => {
   const [first, second] = [localCertificate(), localCertificate()];
-  const { tls } = new Mount({ certificate: first.certificate, key: second.key });
+  const { tls } = new MountedPair({ certificate: first.certificate, key: second.key });
   await assert.rejects(setScene(t, { config: { tls } }), {
     name: 'ConfigError',
     message: /tls: no certificate with its key/,
@@ -119,7 +117,7 @@ test('it does not start without a certificate and its key', async (t) => {
 
 test('what is no TLS is closed, and those who never finish their handshake hold up nobody', async (t) => {
   const certificate = localCertificate();
-  const { mirror, layerUrl, layer } = await setScene(t, { config: { tls: new Mount(certificate).tls } });
+  const { mirror, layerUrl, layer } = await setScene(t, { config: { tls: new MountedPair(certificate).tls } });
   await sendBytes(mirror.port, 'GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n');
   const silent = Array.from({ length: 100 }, () => connectPlain({ port: mirror.port, host: '127.0.0.1' }));
   await Promise.all(silent.map((socket) => once(socket, 'connect')));
