@@ -49,7 +49,7 @@ export async function answerPull(parts: PullParts, request: IncomingMessage, res
   const record = new AccessRecord(request, parts.clientOf(request), parts.clock);
   const left = new AbortController();
   response.once('close', () => {
-    left.abort(new ClientGoneError('the client is gone'));
+    if (!response.writableFinished) left.abort(new ClientGoneError('the client is gone'));
     record.finish(response.statusCode, response.writableFinished, parts);
   });
   const visit = { request, response, record, signal: left.signal };
