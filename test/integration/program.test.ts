@@ -74,9 +74,9 @@ test('check says that a configuration is valid, or everything that is wrong with
 });
 
 test('usage errors end with 2 and one line', async () => {
-  for (const words of [['sreve'], ['serve', '--bogus'], ['check', '--config']]) {
-    const { code, stderr } = await run(words);
-    assert.equal(code, 2, words.join(' '));
+  const wrong = [['sreve'], ['serve', '--bogus'], ['check', '--config']];
+  for (const { code, stderr } of await Promise.all(wrong.map((words) => run(words)))) {
+    assert.equal(code, 2, stderr);
     assert.equal(stderr.trim().split('\n').length, 1);
   }
   const help = await run(['--help']);
