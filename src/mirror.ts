@@ -32,6 +32,7 @@ import { Logins } from './server/logins.ts';
 import { Pacer, type PacerParts } from './server/pacer.ts';
 import { answerLive, answerReady } from './server/probes.ts';
 import { answerPull, type PullParts } from './server/pull.ts';
+import { type StatusView, viewStatus } from './server/status.ts';
 import { DiskStorage } from './storage/disk.ts';
 import type { StorageDriver } from './storage/driver.ts';
 import type { Registry } from './upstream/registry.ts';
@@ -73,7 +74,7 @@ export class Mirror {
     this.#storage = storage;
     this.#catalog = catalog;
     this.#admission = new Admission(this.#budget, () => inForce.settings.clients.maxStreams);
-    this.#routes = new Routes(settings, clock, log);
+    this.#routes = new Routes(settings, clock, log, this.#metrics);
     const rules = inForce.derived(({ watchdog }) => configuredRules(watchdog));
     const rulesOf: RulesOf = (address, runtime) => rules()(address, runtime);
     this.#sessions = new Sessions({ clock, metrics: this.#metrics, rulesOf });
@@ -137,6 +138,8 @@ export class Mirror {
           this.#metrics.flights.set(this.#flights.size);
           return answerMetrics(this.#metrics, request, response);
         },
+        '/api/status': async (request, response) => answerJson(await this.#status(), request, response),
+        '/api/flights': (request, response) => answerJson(this.#flights.views(), request, response),
         '/api/pulls': (request, response) => answerJson(this.#sessions.pulls(), request, response),
         '/api/clients': (request, response) => answerJson(this.#sessions.clients(), request, response),
       },
@@ -228,6 +231,11 @@ export class Mirror {
         return inForce.settings.prefetch ? prefetch : undefined;
       },
     };
+  }
+
+  #status(): Promise<StatusView> {
+    const cache = { bytes: this.#catalog.usage.bytes(), limit: this.#inForce.settings.cache.maxSize };
+    return viewStatus({ metrics: this.#metrics, routes: this.#routes, cache });
   }
 
   #schedulerEvents({ name }: Registry): SchedulerEvents {

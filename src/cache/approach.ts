@@ -19,6 +19,8 @@ export class Approach {
   readonly #sources: BlobSource[] = [];
   /** Attempts that were answered once and for all. */
   readonly #refused = new Set<string>();
+  /** Attempts that are limited, and until when (monotonic ms). */
+  readonly #limits = new Map<string, number>();
   #failures = 0;
   #failingSince: number | undefined;
   #pausedUntil = 0;
@@ -38,20 +40,24 @@ export class Approach {
     return Math.max(0, this.#pausedUntil - this.#clock.now());
   }
 
-  /** The best attempt now; `undefined` when every one was refused. */
+  /** The best attempt now: one that is limited where there is no other; `undefined` when every one was refused. */
   next(): Attempt | undefined {
     const attempts = this.#registry.health
       .order()
-      .flatMap((endpoint) => this.#sources.map((source) => ({ endpoint, source })));
-    return attempts.find((attempt) => !this.#refused.has(keyOf(attempt)));
+      .flatMap((endpoint) => this.#sources.map((source) => ({ endpoint, source })))
+      .filter((attempt) => !this.#refused.has(keyOf(attempt)));
+    const now = this.#clock.now();
+    const wait = (attempt: Attempt) => Math.max(now, this.#limitedUntil(attempt));
+    return attempts.toSorted((a, b) => wait(a) - wait(b))[0];
   }
 
   /** Bytes have come that nobody had: whoever begins from the start again and again gets nowhere. */
-  succeeded({ endpoint }: Attempt): void {
-    this.#registry.health.succeeded(endpoint);
+  succeeded(attempt: Attempt): void {
+    this.#registry.health.succeeded(attempt.endpoint);
     this.#failures = 0;
     this.#failingSince = undefined;
     this.#pausedUntil = 0;
+    this.#limits.delete(keyOf(attempt));
   }
 
   /** An attempt is silent; the next one need not wait. @returns whether there is any use in going on. */
@@ -63,9 +69,16 @@ export class Approach {
   /** @returns whether there is any use in going on. */
   failed(attempt: Attempt, error: UpstreamError): boolean {
     this.#registry.health.note(attempt.endpoint, error);
+    if (error.kind === 'limited') this.#limits.set(keyOf(attempt), this.#clock.now() + (error.retryAfterMs ?? 0));
     if (error.retriable) this.#pause();
     else this.#refused.add(keyOf(attempt));
-    return this.#isHopeful() && this.next() !== undefined;
+    const next = this.next();
+    if (next !== undefined) this.#pausedUntil = Math.max(this.#pausedUntil, this.#limitedUntil(next));
+    return this.#isHopeful() && next !== undefined;
+  }
+
+  #limitedUntil(attempt: Attempt): number {
+    return this.#limits.get(keyOf(attempt)) ?? 0;
   }
 
   /** Several attempts that fail at the same time are one failure: a pause that has begun does not grow. */

@@ -9,6 +9,7 @@ import { UpstreamError } from '../upstream/errors.ts';
 import type { Registry } from '../upstream/registry.ts';
 import { Approach, type Attempt } from './approach.ts';
 import { type Claim, Claims } from './claims.ts';
+import { Deliveries } from './deliveries.ts';
 import { Digesting } from './digesting.ts';
 import type { FlightPlan } from './flight-plan.ts';
 import { InflightBlob } from './inflight.ts';
@@ -41,6 +42,7 @@ export class Flight {
   readonly digest: Digest;
   readonly blob: InflightBlob;
   readonly approach: Approach;
+  readonly deliveries: Deliveries;
   /** Resolves when it has ended and let go of its file. */
   readonly over: Promise<void>;
   readonly #plan: FlightPlan;
@@ -66,6 +68,7 @@ export class Flight {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.over = promise;
     this.#settleOver = resolve;
+    this.deliveries = new Deliveries(context.clock);
     this.approach = new Approach(plan.registry, context.clock);
     this.blob = new InflightBlob(plan.ingest, plan.size, {
       held: (interval) => this.#held(interval),

@@ -7,6 +7,7 @@ import type { StorageDriver } from '../storage/driver.ts';
 import type { Registry } from '../upstream/registry.ts';
 import type { Route } from '../upstream/routes.ts';
 import { Flight } from './flight.ts';
+import { type FlightView, viewFlight } from './flight-view.ts';
 import { Scheduler, type SchedulerEvents } from './scheduler.ts';
 
 /** What flights need. */
@@ -56,6 +57,11 @@ export class Flights {
     flight.approach.add(registry.blob(repository, digest));
     this.#scheduler(registry).pump();
     return { flight, joined: running !== undefined };
+  }
+
+  /** What is arriving. */
+  views(): FlightView[] {
+    return [...this.#flights].map(viewFlight);
   }
 
   /** Whether this has come, whole and right, and is about to be stored. */

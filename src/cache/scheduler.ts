@@ -111,6 +111,7 @@ export class Scheduler {
     }
     const claim = flight.claim(flight.ranged ? spanOf(want, this.#lengthOf(flight, want, attempt)) : want);
     this.#running.add(claim);
+    flight.deliveries.asked(attempt.endpoint);
     void this.#fetch(flight, attempt, want.share, claim).finally(() => {
       this.#running.delete(claim);
       flight.release(claim);
@@ -125,7 +126,10 @@ export class Scheduler {
     try {
       const { bytes, elapsed } = await this.#worker.run(flight, attempt, claim, {
         answered: () => this.pump(),
-        received: (count) => this.#events.received(attempt.endpoint, count),
+        received: (count) => {
+          flight.deliveries.received(attempt.endpoint, count);
+          this.#events.received(attempt.endpoint, count);
+        },
         advanced: () => flight.approach.succeeded(attempt),
         stalled: () => this.#stall(flight, attempt, claim),
       });

@@ -25,6 +25,18 @@ export class Metrics {
     labelNames: ['upstream', 'endpoint'],
     registers: this.#registers,
   });
+  readonly upstreamRequests = new Counter({
+    name: 'weir_upstream_requests_total',
+    help: 'Requests to upstreams, by what they were for (manifest, blob, list, ping, token), and the status code, or what went wrong.',
+    labelNames: ['upstream', 'endpoint', 'kind', 'code'],
+    registers: this.#registers,
+  });
+  readonly ratelimitRemaining = new Gauge({
+    name: 'weir_upstream_ratelimit_remaining',
+    help: 'Manifests that the upstream would still let us fetch, as it said last.',
+    labelNames: ['upstream'],
+    registers: this.#registers,
+  });
   readonly upstreamRepairs = new Counter({
     name: 'weir_upstream_repairs_total',
     help: 'Parts of blobs that did not come as they should, and were asked for again.',

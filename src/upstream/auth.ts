@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { type Challenge, parseChallenges } from '../http/challenge.ts';
 import type { Credentials } from './credentials.ts';
 import { UpstreamError } from './errors.ts';
-import { type Authorization, type AuthTarget, basic } from './login.ts';
+import { type Authorization, type AuthTarget, accountOf, basic } from './login.ts';
 import type { TokenRequest } from './token-service.ts';
 import type { Tokens } from './tokens.ts';
 import { leadsDown } from './trust.ts';
@@ -101,7 +101,7 @@ export class Authenticator {
       return this.#tokens.get(this.#tokenRequest(target, challenge), refused, signal);
     }
     const login = await this.#credentials.login(target);
-    return login?.account && { header: basic(login.account), login, failedLogin: undefined };
+    return login?.account && { header: basic(login.account), account: accountOf(login), login, failedLogin: undefined };
   }
 
   #tokenRequest(target: AuthTarget, { params }: Challenge): TokenRequest {

@@ -62,7 +62,15 @@ export class BlobSource {
 
   async #request(endpoint: string, interval: Interval | undefined, signal: AbortSignal): Promise<UpstreamResponse> {
     const headers = { accept: '*/*', ...(interval && { range: `bytes=${interval.start}-${interval.end - 1}` }) };
-    const question = { method: 'GET', repository: this.repository, headers, patience, signal } as const;
+    const question = {
+      method: 'GET',
+      kind: 'blob',
+      endpoint,
+      repository: this.repository,
+      headers,
+      patience,
+      signal,
+    } as const;
     const target = this.#targets.get(endpoint);
     if (target !== undefined) {
       try {

@@ -2,6 +2,7 @@ import type { Clock } from '../async/clock.ts';
 import type { UpstreamSettings } from '../config/settings.ts';
 import { parseRetryAfter } from '../http/retry-after.ts';
 import type { Authenticator } from './auth.ts';
+import type { RequestKind } from './circuits.ts';
 import { UpstreamError } from './errors.ts';
 import type { Authorization, AuthTarget } from './login.ts';
 import type { UpstreamResponse } from './response.ts';
@@ -12,6 +13,9 @@ import { leadsDown } from './trust.ts';
 export interface Question {
   readonly url: URL;
   readonly method: 'GET' | 'HEAD';
+  readonly kind: RequestKind;
+  /** The endpoint that is asked, wherever that leads. */
+  readonly endpoint: string;
   /** The repository's name at the endpoint, for the token's scope. */
   readonly repository: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -74,8 +78,8 @@ export class Exchange {
 
   /** Sends it with what the registry wants to see, which it may have to say first. */
   async #login(question: Question): Promise<{ response: UpstreamResponse; authorization: Authorization | undefined }> {
-    const { url, repository, signal } = question;
-    const target: AuthTarget = { url, repository, trusted: this.#settings.endpoints.includes(url.origin) };
+    const { url, endpoint, repository, signal } = question;
+    const target: AuthTarget = { url, endpoint, repository, trusted: this.#settings.endpoints.includes(url.origin) };
     const first = await this.#auth.prepare(target, signal);
     const response = await this.#send(question, first);
     if (response.status !== 401) return { response, authorization: first };
@@ -92,12 +96,15 @@ export class Exchange {
 
   #send(question: Question, authorization: Authorization | undefined): Promise<UpstreamResponse> {
     const headers = { ...question.headers, ...(authorization && { authorization: authorization.header }) };
-    return this.#transport.send({ ...question, headers });
+    return this.#transport.send({ ...question, account: authorization?.account, headers });
   }
 
   /** Some registries answer 401 without a challenge: then the one of `/v2/` counts. */
   async #ping(question: Question): Promise<readonly string[]> {
-    const response = await this.#send({ ...question, method: 'GET', url: new URL('/v2/', question.url) }, undefined);
+    const response = await this.#send(
+      { ...question, method: 'GET', kind: 'ping', url: new URL('/v2/', question.url) },
+      undefined,
+    );
     await response.dump();
     return response.headerLines('www-authenticate');
   }
@@ -122,8 +129,7 @@ export class Exchange {
   }
 }
 
-function kindOf(status: number): 'denied' | 'absent' | 'limited' | 'status' {
+function kindOf(status: number): 'denied' | 'absent' | 'status' {
   if (status === 401 || status === 403) return 'denied';
-  if (status === 404 || status === 410) return 'absent';
-  return status === 429 ? 'limited' : 'status';
+  return status === 404 || status === 410 ? 'absent' : 'status';
 }

@@ -15,6 +15,17 @@ interface State {
 /** For so many milliseconds after its last answer, an endpoint that has not failed since is taken to be there. */
 const wellFor = 10_000;
 
+/** How an endpoint does. */
+export interface EndpointView {
+  readonly endpoint: string;
+  /** `unknown`: it was never asked. */
+  readonly state: 'up' | 'unknown' | 'failing';
+  /** Failures in a row. */
+  readonly failures: number;
+  /** Milliseconds for which another one is preferred. */
+  readonly passedOverMs: number;
+}
+
 /** Which endpoints of an upstream are failing: one that fails is passed over for a growing time. */
 export class Health {
   readonly #clock: Clock;
@@ -48,8 +59,21 @@ export class Health {
     return false;
   }
 
+  /** How each of them does, in the order of the configuration. */
+  views(): EndpointView[] {
+    const now = this.#clock.now();
+    return [...this.#states].map(([endpoint, { failures, until, answeredAt }]) => ({
+      endpoint,
+      state: failures > 0 ? 'failing' : answeredAt === Number.NEGATIVE_INFINITY ? 'unknown' : 'up',
+      failures,
+      passedOverMs: Math.max(0, Math.round(until - now)),
+    }));
+  }
+
   /** It failed; where it gave a definite answer about content, it is well. */
   note(endpoint: string, error: UpstreamError): void {
+    // A limit is no failure: those that it is on know of it.
+    if (error.kind === 'limited') return;
     const state = this.#states.get(endpoint);
     if (error.definite) this.succeeded(endpoint);
     // Many requests that fail at the same time are one failure.

@@ -20,9 +20,16 @@ export function basic({ username, password }: Account): string {
   return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
 }
 
+/** What a login is called where quotas are told apart. */
+export function accountOf({ account }: Login): string {
+  return account?.username ?? 'token';
+}
+
 /** A repository at a host, as far as logging in is concerned. */
 export interface AuthTarget {
   readonly url: URL;
+  /** The endpoint that led here: itself, or one that redirects here. */
+  readonly endpoint: string;
   /** The repository's name at the endpoint. */
   readonly repository: string;
   /** Whether the host is one of our own endpoints. Hosts that they redirect to are asked anonymously. */
@@ -32,6 +39,8 @@ export interface AuthTarget {
 /** What goes into an `Authorization` header, and what it means when that is refused. */
 export interface Authorization {
   readonly header: string;
+  /** Whose quota it takes from; `undefined` where it is anonymous. */
+  readonly account: string | undefined;
   /** The login that the header shows as it is: a 401 then speaks of the login, and not of the content. */
   readonly login: Login | undefined;
   /** Why this is anonymous though there is a login: whatever it is refused may be ours with a good one. */

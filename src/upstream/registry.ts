@@ -4,19 +4,17 @@ import type { UpstreamSettings } from '../config/settings.ts';
 import { parseNextLink } from '../http/link.ts';
 import { parseContentRange } from '../http/range.ts';
 import type { Log } from '../metrics/log.ts';
+import type { Metrics } from '../metrics/metrics.ts';
 import { algorithmOf, type Digest, digestOf, isDigest } from '../oci/digest.ts';
 import { pageOf } from '../oci/list-query.ts';
 import { acceptManifests, essence, isSchema1, ociIndex } from '../oci/media-types.ts';
 import type { Reference } from '../oci/pull-path.ts';
-import { Authenticator } from './auth.ts';
 import { BlobSource } from './blob-source.ts';
-import { Credentials } from './credentials.ts';
 import { UpstreamError } from './errors.ts';
-import { type Answer, Exchange } from './exchange.ts';
-import { Health } from './health.ts';
-import { TokenService } from './token-service.ts';
-import { Tokens } from './tokens.ts';
-import { Transport } from './transport.ts';
+import type { Answer, Exchange } from './exchange.ts';
+import type { Health } from './health.ts';
+import type { Transport } from './transport.ts';
+import { type UpstreamView, viewWiring, type Wiring, wire } from './wiring.ts';
 
 /** A manifest as the upstream sent it. Its bytes hash to its digest. */
 export interface UpstreamManifest {
@@ -52,14 +50,16 @@ export class Registry {
   readonly name: string;
   readonly #clock: Clock;
   readonly #log: Log;
+  readonly #metrics: Metrics;
   readonly #replaced = new Set<Transport>();
   #wiring: Wiring;
 
-  constructor(settings: UpstreamSettings, clock: Clock, log: Log) {
+  constructor(settings: UpstreamSettings, clock: Clock, log: Log, metrics: Metrics) {
     this.name = settings.name;
     this.#clock = clock;
     this.#log = log;
-    this.#wiring = wire(settings, clock, log);
+    this.#metrics = metrics;
+    this.#wiring = wire(settings, clock, log, metrics);
   }
 
   /** What is in force: to be read at each use. */
@@ -79,7 +79,7 @@ export class Registry {
    */
   prepare(settings: UpstreamSettings): () => void {
     if (isDeepStrictEqual(settings, this.settings)) return () => {};
-    const wiring = wire(settings, this.#clock, this.#log);
+    const wiring = wire(settings, this.#clock, this.#log, this.#metrics);
     return () => {
       this.#replace(this.#wiring.transport);
       this.#wiring = wiring;
@@ -135,7 +135,7 @@ export class Registry {
       const headers = { accept: `${ociIndex}, application/json` };
       const patience = this.settings.stallTimeout;
       const answer = await this.#exchange
-        .ask({ method: 'GET', url, repository, headers, patience, signal })
+        .ask({ method: 'GET', kind: 'list', url, endpoint, repository, headers, patience, signal })
         .catch((error: unknown) => Promise.reject(this.#asAbsence(error)));
       const bytes = await answer.response.readAll(maxBody);
       const next = nextPage(answer);
@@ -156,6 +156,8 @@ export class Registry {
       try {
         const { response, location } = await this.#exchange.once({
           method: 'GET',
+          kind: 'blob',
+          endpoint,
           url,
           repository,
           headers,
@@ -179,6 +181,11 @@ export class Registry {
     return new BlobSource(this.name, repository, digest, () => this.#exchange);
   }
 
+  /** How it does. */
+  view(): UpstreamView {
+    return viewWiring(this.#wiring);
+  }
+
   async close(): Promise<void> {
     const transports = [this.#wiring.transport, ...this.#replaced];
     this.#replaced.clear();
@@ -199,7 +206,8 @@ export class Registry {
     const last = 'tag' in reference ? reference.tag : reference.digest;
     const url = new URL(`/v2/${repository}/manifests/${last}`, endpoint);
     const patience = this.settings.stallTimeout;
-    return this.#exchange.ask({ method, url, repository, headers: { accept: acceptManifests }, patience, signal });
+    const headers = { accept: acceptManifests };
+    return this.#exchange.ask({ method, kind: 'manifest', url, endpoint, repository, headers, patience, signal });
   }
 
   /** The digest that was asked for must match; for a tag, the one that the upstream itself announced. */
@@ -247,24 +255,6 @@ export class Registry {
     const definite = failures.find((failure) => failure.definite);
     throw definite ?? failures.at(-1) ?? new UpstreamError(this.name, 'unreachable', 'it has no endpoint');
   }
-}
-
-/** What follows from the settings of an upstream. */
-interface Wiring {
-  readonly settings: UpstreamSettings;
-  readonly health: Health;
-  readonly transport: Transport;
-  readonly exchange: Exchange;
-}
-
-function wire(settings: UpstreamSettings, clock: Clock, log: Log): Wiring {
-  const transport = new Transport(settings, clock);
-  const credentials = new Credentials(settings, clock);
-  const service = new TokenService(settings.name, transport, clock);
-  const tokens = new Tokens({ settings, service, credentials, clock, log });
-  const auth = new Authenticator(settings.name, credentials, tokens);
-  const exchange = new Exchange(settings, transport, auth, clock);
-  return { settings, health: new Health(clock, settings.endpoints), transport, exchange };
 }
 
 /** Of a link, only the query counts: where the list is, is known. */

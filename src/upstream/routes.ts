@@ -1,6 +1,7 @@
 import type { Clock } from '../async/clock.ts';
 import type { Settings, UpstreamSettings } from '../config/settings.ts';
 import type { Log } from '../metrics/log.ts';
+import type { Metrics } from '../metrics/metrics.ts';
 import { RegistryError } from '../oci/errors.ts';
 import type { PullPath } from '../oci/pull-path.ts';
 import { Registry } from './registry.ts';
@@ -24,6 +25,7 @@ export type RouteSettings = Pick<Settings, 'upstreams' | 'defaultUpstream'>;
 export class Routes {
   readonly #clock: Clock;
   readonly #log: Log;
+  readonly #metrics: Metrics;
   /** By name, also those that are not configured any more: blobs may be arriving from them. */
   readonly #registries = new Map<string, Registry>();
   /** By name and alias. */
@@ -31,9 +33,10 @@ export class Routes {
   #fallback: Upstream | undefined;
   #hostLabels: ReadonlySet<string> = new Set();
 
-  constructor(settings: RouteSettings, clock: Clock, log: Log) {
+  constructor(settings: RouteSettings, clock: Clock, log: Log, metrics: Metrics) {
     this.#clock = clock;
     this.#log = log;
+    this.#metrics = metrics;
     this.use(settings);
   }
 
@@ -44,7 +47,7 @@ export class Routes {
   use({ upstreams, defaultUpstream }: RouteSettings): void {
     const ready = upstreams.map((settings) => {
       const known = this.#registries.get(settings.name);
-      const registry = known ?? new Registry(settings, this.#clock, this.#log);
+      const registry = known ?? new Registry(settings, this.#clock, this.#log, this.#metrics);
       return { settings, upstream: { registry, permits: permission(settings) }, commit: registry.prepare(settings) };
     });
     for (const { upstream, commit } of ready) {

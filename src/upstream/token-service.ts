@@ -71,16 +71,16 @@ export class TokenService {
     return undefined;
   }
 
-  #get({ realm, service, scopes }: TokenRequest, account: Account | undefined): Promise<BoughtToken | number> {
+  #get({ realm, service, scopes, target }: TokenRequest, account: Account | undefined): Promise<BoughtToken | number> {
     const url = new URL(realm);
     if (service !== undefined) url.searchParams.set('service', service);
     for (const scope of scopes) url.searchParams.append('scope', scope);
     if (account !== undefined) url.searchParams.set('account', account.username);
     const headers = account === undefined ? {} : { authorization: basic(account) };
-    return this.#ask({ method: 'GET', url, headers });
+    return this.#ask(target, { method: 'GET', url, headers, account: account?.username });
   }
 
-  #post({ realm, service, scopes }: TokenRequest, identityToken: string): Promise<BoughtToken | number> {
+  #post({ realm, service, scopes, target }: TokenRequest, identityToken: string): Promise<BoughtToken | number> {
     const form = new URLSearchParams({
       grant_type: 'refresh_token',
       refresh_token: identityToken,
@@ -90,18 +90,22 @@ export class TokenService {
       access_type: 'offline',
     });
     const headers = { 'content-type': 'application/x-www-form-urlencoded' };
-    return this.#ask({ method: 'POST', url: realm, headers, body: form.toString() });
+    return this.#ask(target, { method: 'POST', url: realm, headers, body: form.toString(), account: 'token' });
   }
 
   /** The status, where that is not 200. */
-  async #ask(request: Omit<OutgoingRequest, 'patience' | 'signal'>): Promise<BoughtToken | number> {
+  async #ask(
+    { endpoint }: AuthTarget,
+    request: Omit<OutgoingRequest, 'kind' | 'endpoint' | 'patience' | 'signal'>,
+  ): Promise<BoughtToken | number> {
     const { url } = request;
     const late = () => this.#error('timeout', url, 'the token service takes too long');
     const deadline = new Deadline(this.#clock, late);
     deadline.set(longest);
     try {
       const headers = { accept: 'application/json', ...request.headers };
-      const response = await this.#transport.send({ ...request, headers, patience, signal: deadline.signal });
+      const { signal } = deadline;
+      const response = await this.#transport.send({ ...request, kind: 'token', endpoint, headers, patience, signal });
       if (response.status === 200) return await this.#read(response, url);
       await response.dump();
       return response.status;
@@ -117,7 +121,7 @@ export class TokenService {
   }
 
   #refusal({ realm }: TokenRequest, status: number): UpstreamError {
-    const kind = status === 401 || status === 403 ? 'denied' : status === 429 ? 'limited' : 'status';
+    const kind = status === 401 || status === 403 ? 'denied' : 'status';
     return this.#error(kind, realm, `the token service answered ${status}`, status);
   }
 

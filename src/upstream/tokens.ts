@@ -6,7 +6,7 @@ import type { UpstreamSettings } from '../config/settings.ts';
 import { describeError, type Log } from '../metrics/log.ts';
 import type { Credentials } from './credentials.ts';
 import { UpstreamError } from './errors.ts';
-import type { Authorization } from './login.ts';
+import { type Authorization, accountOf } from './login.ts';
 import type { BoughtToken, TokenRequest, TokenService } from './token-service.ts';
 import { mayKnowLogin } from './trust.ts';
 
@@ -75,7 +75,10 @@ export class Tokens {
   /** Not bound to any caller: all who wait share it. */
   async #fetch(request: TokenRequest): Promise<Token> {
     try {
-      return (await this.#fetchWithLogin(request)) ?? this.#bought(await this.#sources.service.anonymously(request));
+      return (
+        (await this.#fetchWithLogin(request)) ??
+        this.#bought(await this.#sources.service.anonymously(request), undefined)
+      );
     } catch (error) {
       if (!(error instanceof UpstreamError && error.kind === 'login')) throw error;
       return this.#inPlaceOfLogin(request, error);
@@ -89,14 +92,15 @@ export class Tokens {
     const login = await credentials.login(target);
     if (login === undefined) return undefined;
     if (login.registryToken !== undefined) {
-      return this.#token({ value: login.registryToken, life: registryTokenLife }, { login, failedLogin: undefined });
+      const token = { value: login.registryToken, life: registryTokenLife };
+      return this.#token(token, { account: accountOf(login), login, failedLogin: undefined });
     }
     if (!mayKnowLogin(realm, target, settings.realms)) {
       log.warn({ upstream: settings.name, realm: realm.host }, 'a token service is not told our login');
       return undefined;
     }
     const bought = await service.withLogin(request, login);
-    if (bought !== undefined) return this.#bought(bought);
+    if (bought !== undefined) return this.#bought(bought, accountOf(login));
     credentials.refused(target, login);
     if (!again) throw credentials.refusal(target);
     // It may have been rotated just now. The same one is not given out again.
@@ -109,13 +113,13 @@ export class Tokens {
     const bought = await service.anonymously(request).catch(() => {
       throw failedLogin;
     });
-    const token = this.#token(bought, { login: undefined, failedLogin });
+    const token = this.#token(bought, { account: undefined, login: undefined, failedLogin });
     return { ...token, until: Math.min(token.until, clock.now() + pause) };
   }
 
   /** A token that is refused later speaks of the content, also where a login bought it. */
-  #bought(bought: BoughtToken): Token {
-    return this.#token(bought, { login: undefined, failedLogin: undefined });
+  #bought(bought: BoughtToken, account: string | undefined): Token {
+    return this.#token(bought, { account, login: undefined, failedLogin: undefined });
   }
 
   #token({ value, life }: BoughtToken, meaning: Omit<Authorization, 'header'>): Token {

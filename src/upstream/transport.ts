@@ -2,7 +2,9 @@ import type { Clock } from '../async/clock.ts';
 import { Deadline } from '../async/deadline.ts';
 import type { UpstreamSettings } from '../config/settings.ts';
 import { programVersion } from '../config/version.ts';
+import type { Metrics } from '../metrics/metrics.ts';
 import { ForbiddenAddressError } from './addresses.ts';
+import { Circuits, type CircuitView, type RequestKind } from './circuits.ts';
 import { Connections } from './connections.ts';
 import { UpstreamError, type UpstreamFailure } from './errors.ts';
 import { BodyTooLargeError, UpstreamResponse } from './response.ts';
@@ -11,6 +13,11 @@ import { BodyTooLargeError, UpstreamResponse } from './response.ts';
 export interface OutgoingRequest {
   readonly method: 'GET' | 'HEAD' | 'POST';
   readonly url: URL;
+  readonly kind: RequestKind;
+  /** The endpoint that it is made for, wherever that leads. */
+  readonly endpoint: string;
+  /** Whose quota it takes from; `undefined`: that of our address. */
+  readonly account: string | undefined;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
   /** Milliseconds of silence, before the headers and within the body, after which it has failed. */
@@ -28,23 +35,44 @@ const refusedByProxy = /^UND_ERR_(?:INVALID_ARG|ABORTED|PRX_)/;
 export class Transport {
   readonly #upstream: string;
   readonly #clock: Clock;
+  readonly #metrics: Metrics;
   readonly #connections: Connections;
+  readonly #circuits: Circuits;
+  #remaining: number | undefined;
 
-  constructor(settings: UpstreamSettings, clock: Clock) {
+  constructor(settings: UpstreamSettings, clock: Clock, metrics: Metrics) {
     this.#upstream = settings.name;
     this.#clock = clock;
+    this.#metrics = metrics;
     this.#connections = new Connections(settings);
+    this.#circuits = new Circuits(settings.name, clock);
   }
 
-  /** @throws UpstreamError when there is no answer; the signal's reason when that aborts. */
-  async send(request: OutgoingRequest): Promise<UpstreamResponse> {
-    try {
-      return await this.#sendOnce(request);
-    } catch (error) {
-      if (!(error instanceof UpstreamError && error.kind === 'reset')) throw error;
-      // A kept connection that the other side closed just now says nothing: the same again, on a new one.
-      return this.#sendOnce(request);
-    }
+  /** The limits that are in force. */
+  get limits(): CircuitView[] {
+    return this.#circuits.views();
+  }
+
+  /** How many manifests may still be fetched, as the upstream said last; `undefined` where it does not say. */
+  get remaining(): number | undefined {
+    return this.#remaining;
+  }
+
+  /**
+   * Sends it, where no limit forbids that.
+   * @throws UpstreamError when there is no answer, or a limit; the signal's reason when that aborts.
+   */
+  send(request: OutgoingRequest): Promise<UpstreamResponse> {
+    const { url, kind, account } = request;
+    return this.#circuits.pass({ origin: url.origin, kind, account }, async () => {
+      try {
+        return await this.#sendCounted(request);
+      } catch (error) {
+        if (!(error instanceof UpstreamError && error.kind === 'reset')) throw error;
+        // A kept connection that the other side closed just now says nothing: the same again, on a new one.
+        return this.#sendCounted(request);
+      }
+    });
   }
 
   /** Begins no more requests; resolves when those that have begun are over. */
@@ -55,6 +83,29 @@ export class Transport {
   /** Ends everything. */
   async close(): Promise<void> {
     await this.#connections.close();
+  }
+
+  async #sendCounted(request: OutgoingRequest): Promise<UpstreamResponse> {
+    const { endpoint, kind, url } = request;
+    const count = (code: string) =>
+      this.#metrics.upstreamRequests.inc({ upstream: this.#upstream, endpoint, kind, code });
+    try {
+      const response = await this.#sendOnce(request);
+      count(String(response.status));
+      if (url.origin === endpoint) this.#noteRemaining(response.header('ratelimit-remaining'));
+      return response;
+    } catch (error) {
+      if (error instanceof UpstreamError) count(error.kind);
+      throw error;
+    }
+  }
+
+  /** Docker Hub's header: `76;w=21600`. */
+  #noteRemaining(header: string | undefined): void {
+    const [, digits] = /^(\d{1,9})(?:;|$)/.exec(header ?? '') ?? [];
+    if (digits === undefined) return;
+    this.#remaining = Number(digits);
+    this.#metrics.ratelimitRemaining.set({ upstream: this.#upstream }, this.#remaining);
   }
 
   async #sendOnce({ method, url, headers, body, patience, signal }: OutgoingRequest): Promise<UpstreamResponse> {

@@ -113,7 +113,7 @@ test('a token realm at a private address is not asked, unless the configuration 
 test('a login is read from its file at each use, and sent as Basic only after a challenge', async (t) => {
   const passwordFile = join(tempDir(), 'password');
   await writeFile(passwordFile, 's3cret-1\n');
-  const { manifestUrl, layerUrl, layer, upstream, mirror } = await setScene(t, {
+  const { manifestUrl, blobUrl, image, upstream, mirror } = await setScene(t, {
     upstream: { credentials: { username: 'u', passwordFile }, tagTtl: '0ms' },
   });
   upstream.requireBasic('u', 's3cret-1');
@@ -124,7 +124,7 @@ test('a login is read from its file at each use, and sent as Basic only after a 
   );
   upstream.requireBasic('u', 's3cret-2');
   await writeFile(passwordFile, 's3cret-2\n');
-  assert.ok((await fetchRaw(layerUrl)).body.equals(layer));
+  for (const [digest, bytes] of image.blobs) assert.ok((await fetchRaw(blobUrl(digest))).body.equals(bytes));
   upstream.requireBasic('u', 's3cret-3');
   assert.equal((await fetchRaw(manifestUrl)).headers['warning']?.toString().startsWith('299 - '), true);
   const logged = JSON.stringify(mirror.log);

@@ -141,6 +141,8 @@ for (const code of [500, 503, 429, 401, 403]) {
     assert.ok([502, 503, 403].includes(failed.status), String(failed.status));
     assert.equal(failed.headers['www-authenticate'], undefined);
     Object.assign(fault, { times: 0 });
+    // The time that a limit lasts.
+    clock.advance(minutes);
     assertReferrers(await fetchRaw(referrersUrl), [signature, sbom]);
     Object.assign(fault, { times: always });
     clock.advance(6 * minutes);

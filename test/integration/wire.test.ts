@@ -120,8 +120,11 @@ test('a body of unknown length that ends short is cut, and not kept', async (t) 
   assert.ok(complete && body.equals(layer));
 });
 
-const limits: Readonly<Record<string, { body: string; retryAfter?: string; seconds?: string }>> = {
-  'as a quota': { body: '{"errors":[{"code":"TOOMANYREQUESTS","message":"You have reached your pull rate limit"}]}' },
+const limits: Readonly<Record<string, { body: string; retryAfter?: string; seconds: string }>> = {
+  'as a quota': {
+    body: '{"errors":[{"code":"TOOMANYREQUESTS","message":"You have reached your pull rate limit"}]}',
+    seconds: '60',
+  },
   'as abuse': { body: 'Too Many Requests (HAP429)', retryAfter: '60', seconds: '60' },
   'with a Unix time': { body: '', retryAfter: String(Date.UTC(2026, 0, 1) / 1000 + 90), seconds: '90' },
   'for ever': { body: '', retryAfter: '99999999', seconds: '3600' },

@@ -51,6 +51,8 @@ export class FakeRegistry {
   readonly lists = new FakeLists();
   /** Whether manifests come with their digest. */
   announcesDigests = true;
+  /** The value of `RateLimit-Remaining` on manifests. */
+  remaining: string | undefined;
   readonly #repositories = new Map<string, Repository>();
   readonly #server: Server;
   /** Tokens, and the scopes that they are good for. */
@@ -249,6 +251,7 @@ export class FakeRegistry {
       'content-type': mediaType,
       'content-length': bytes.length,
       ...(this.announcesDigests ? { 'docker-content-digest': digest } : {}),
+      ...(this.remaining === undefined ? {} : { 'ratelimit-remaining': this.remaining }),
     });
     response.end(request.method === 'HEAD' ? undefined : bytes);
   }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
+import { Metrics } from '../../../src/metrics/metrics.ts';
 import { RegistryError } from '../../../src/oci/errors.ts';
 import type { PullPath } from '../../../src/oci/pull-path.ts';
 import { Routes } from '../../../src/upstream/routes.ts';
@@ -10,7 +11,7 @@ import { collectLog, settingsOf } from '../../support/mirror.ts';
 const upstreams = { 'docker.io': { aliases: ['hub'] }, 'quay.io': {}, 'host.test:5000': { aliases: ['host'] } };
 
 function open(t: TestContext, config: object = { upstreams }): Routes {
-  const routes = new Routes(settingsOf(config), new FakeClock(), collectLog([]));
+  const routes = new Routes(settingsOf(config), new FakeClock(), collectLog([]), new Metrics());
   t.after(() => routes.close());
   return routes;
 }

@@ -31,7 +31,8 @@ const logins: readonly (readonly [challenger: string, realm: string, may: boolea
 
 test('a login goes to the challenger’s own host or domain, or where it is configured, and never less protected', () => {
   for (const [challenger, realm, may] of logins) {
-    const target = { url: new URL(challenger), repository: 'team/app', trusted: true };
+    const url = new URL(challenger);
+    const target = { url, endpoint: url.origin, repository: 'team/app', trusted: true };
     assert.equal(mayKnowLogin(new URL(realm), target, ['gitlab.example.net']), may, `${challenger} ${realm}`);
     assert.equal(mayKnowLogin(new URL(realm), { ...target, trusted: false }, ['gitlab.example.net']), false);
   }
