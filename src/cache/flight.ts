@@ -51,7 +51,7 @@ export class Flight {
   readonly #digesting: Digesting;
   readonly #keeping: Keeping;
   readonly #expected = new Set<Turn>();
-  readonly #share: Share = { bytes: 0 };
+  readonly #share: Share = { servedAt: 0 };
   readonly #ending = new AbortController();
   /** Whether the upstream takes Range requests; `undefined` before its first answer. */
   #ranged: boolean | undefined;

@@ -62,9 +62,10 @@ export interface Demand extends Turn {
   readonly whole: boolean;
 }
 
-/** The bytes that were fetched for one pull. */
+/** One pull's part of the upstream. */
 export interface Share {
-  bytes: number;
+  /** When it was given a worker last: a larger number is later, 0 is never. */
+  servedAt: number;
 }
 
 /** Whose turn it is when the upstream is the bottleneck. */
@@ -92,6 +93,9 @@ export interface ArrivingBlob {
   /** A reader is done. */
   leave(reader: InflightReader): Promise<void>;
 }
+
+/** Bytes that a client may lag behind, and still count as taking them as they come: what is on its way to it. */
+const backlog = 2 * 1024 * 1024;
 
 /** Follows a blob that is arriving, at its own offset and pace. */
 export class InflightReader implements BlobReader {
@@ -127,6 +131,11 @@ export class InflightReader implements BlobReader {
   /** Whether it can do nothing until its next byte is there. */
   get waiting(): boolean {
     return this.#wake !== undefined;
+  }
+
+  /** Whether it takes bytes as fast as they come: little of what is there is left to be read. */
+  get keepsUp(): boolean {
+    return this.waiting || this.#blob.held.endOfRun(this.#position) - this.#position < backlog;
   }
 
   /** Whether it has read anything yet. */

@@ -14,11 +14,12 @@ const mib = 1024 * kib;
 const firstSpan = 64 * kib;
 /** But where this is all, one request is enough. */
 const smallBlob = 256 * kib;
-const smallestSpan = mib;
+const smallestSpan = 256 * kib;
+const unknownRate = mib / 2;
 const largestSpan = 16 * mib;
 /** A span is what a connection brings in about this time. */
 const spanSeconds = 2;
-/** Workers that are kept for first spans. */
+/** Workers that are kept for first spans, and for pulls that have none at work. */
 const keptForFirst = 2;
 
 /** Hedges take this part of the workers at most. */
@@ -46,7 +47,11 @@ export interface SchedulerUpstream {
   readonly settings: Pick<UpstreamSettings, 'connections' | 'stallTimeout'>;
 }
 
-/** Decides which span an upstream is asked for next: a worker always takes the one that matters most now. */
+/**
+ * Decides which span an upstream is asked for next: a worker always takes the one that matters most now. Of n pulls that
+ * take bytes as they come, each has 1/n of the workers. One that begins is given a worker at once, and its part of them
+ * as soon as the spans are there that were under way: a connection's two seconds.
+ */
 export class Scheduler {
   readonly #upstream: SchedulerUpstream;
   readonly #events: SchedulerEvents;
@@ -54,7 +59,9 @@ export class Scheduler {
   readonly #flights = new Set<Flight>();
   /** Bytes per second that one connection brings, by endpoint. */
   readonly #rates = new Map<string, number>();
-  readonly #running = new Set<Claim>();
+  /** What is being fetched, and for whom. */
+  readonly #running = new Map<Claim, Share>();
+  #served = 0;
 
   constructor(upstream: SchedulerUpstream, clock: Clock, events: SchedulerEvents) {
     this.#upstream = upstream;
@@ -74,33 +81,60 @@ export class Scheduler {
     for (let next = this.#next(); next !== undefined; next = this.#next()) this.#launch(next.flight, next.want);
   }
 
+  get #connections(): number {
+    return this.#upstream.settings.connections;
+  }
+
   /** Workers in use. Of those that have stalled, some do not count: hedges take their place. */
   get #busy(): number {
-    const stalled = [...this.#running].filter((claim) => claim.stalled).length;
-    return this.#running.size - Math.min(stalled, Math.ceil(this.#upstream.settings.connections * hedgeShare));
+    const stalled = [...this.#running.keys()].filter((claim) => claim.stalled).length;
+    return this.#running.size - Math.min(stalled, Math.ceil(this.#connections * hedgeShare));
+  }
+
+  /** Workers that one blob may have while others are wanted. */
+  get #half(): number {
+    return Math.max(1, Math.floor(this.#connections / 2));
   }
 
   #next(): { flight: Flight; want: Want } | undefined {
     const busy = this.#busy;
     // Whatever is wanted has to wait: it is not worth finding out.
-    if (busy >= this.#upstream.settings.connections) return undefined;
+    if (busy >= this.#connections) return undefined;
     const candidates: { flight: Flight; want: Want }[] = [];
     for (const flight of this.#flights) {
       const want = flight.want();
       if (want !== undefined && busy < this.#capacityFor(want)) candidates.push({ flight, want });
     }
     const others = candidates.filter(({ want }) => want.urgency < urgency.unread).length > 1;
-    const half = Math.max(1, Math.floor(this.#upstream.settings.connections / 2));
-    const fair = candidates.filter(({ flight }) => !others || flight.spans < half);
+    const fair = candidates.filter(({ flight }) => !others || flight.spans < this.#half);
     return fair.reduce<{ flight: Flight; want: Want } | undefined>(
-      (best, each) => (best === undefined || compare(each.want, best.want) < 0 ? each : best),
+      (best, each) => (best === undefined || this.#compare(each.want, best.want) < 0 ? each : best),
       undefined,
     );
   }
 
   #capacityFor(want: Want): number {
-    if (want.urgency === urgency.first) return this.#upstream.settings.connections;
-    return Math.max(1, this.#upstream.settings.connections - keptForFirst);
+    const begins = want.urgency === urgency.waiting && this.#spansFor(want.share) === 0;
+    if (begins || want.urgency === urgency.first) return this.#connections;
+    return Math.max(1, this.#connections - keptForFirst);
+  }
+
+  /**
+   * Urgency first; then the pull for which the fewest spans are being fetched, since connections share a line evenly; of
+   * those, the one that was served longest ago; and of one pull the lower layer, which its node unpacks first.
+   */
+  #compare(a: Want, b: Want): number {
+    return (
+      a.urgency - b.urgency ||
+      this.#spansFor(a.share) - this.#spansFor(b.share) ||
+      a.share.servedAt - b.share.servedAt ||
+      a.layer - b.layer
+    );
+  }
+
+  /** Spans that are being fetched for a pull, but for those that have stalled. */
+  #spansFor(share: Share): number {
+    return [...this.#running].filter(([claim, owner]) => owner === share && !claim.stalled).length;
   }
 
   #launch(flight: Flight, want: Want): void {
@@ -110,19 +144,17 @@ export class Scheduler {
       return;
     }
     const claim = flight.claim(flight.ranged ? spanOf(want, this.#lengthOf(flight, want, attempt)) : want);
-    this.#running.add(claim);
+    this.#running.set(claim, want.share);
+    want.share.servedAt = ++this.#served;
     flight.deliveries.asked(attempt.endpoint);
-    void this.#fetch(flight, attempt, want.share, claim).finally(() => {
+    void this.#fetch(flight, attempt, claim).finally(() => {
       this.#running.delete(claim);
       flight.release(claim);
       this.pump();
     });
   }
 
-  async #fetch(flight: Flight, attempt: Attempt, share: Share, claim: Claim): Promise<void> {
-    // Charged before it is fetched, so that the next choice knows of it.
-    const charged = Number.isFinite(claim.end) ? claim.end - claim.start : 0;
-    share.bytes += charged;
+  async #fetch(flight: Flight, attempt: Attempt, claim: Claim): Promise<void> {
     try {
       const { bytes, elapsed } = await this.#worker.run(flight, attempt, claim, {
         answered: () => this.pump(),
@@ -136,8 +168,6 @@ export class Scheduler {
       if (bytes > firstSpan) this.#learnRate(attempt.endpoint, (bytes * 1000) / Math.max(1, elapsed));
     } catch (error) {
       this.#settleFailure(flight, attempt, claim, error);
-    } finally {
-      share.bytes += claim.position - claim.start - charged;
     }
   }
 
@@ -172,12 +202,8 @@ export class Scheduler {
 
   #lengthOf(flight: Flight, { start, end }: Want, { endpoint }: Attempt): number {
     if (flight.unanswered) return end - start <= smallBlob ? smallBlob : firstSpan;
-    const length = (this.#rates.get(endpoint) ?? 0) * spanSeconds;
-    return Math.min(largestSpan, Math.max(smallestSpan, length));
+    const usual = (this.#rates.get(endpoint) ?? unknownRate) * spanSeconds;
+    // The end of a blob is cut smaller, so that several connections bring it.
+    return Math.max(smallestSpan, Math.min(largestSpan, usual, Math.max(mib, (end - start) / this.#half)));
   }
-}
-
-/** Urgency first; then the pull that has been given least; then the lower layer. */
-function compare(a: Want, b: Want): number {
-  return a.urgency - b.urgency || a.share.bytes - b.share.bytes || a.layer - b.layer;
 }

@@ -7,11 +7,11 @@ import type { IntervalSet } from './spans.ts';
 export const urgency = {
   /** A client waits for it with nothing sent yet. */
   first: 1,
-  /** A client waits for it. */
+  /** A client will come to it as soon as it is there. */
   waiting: 2,
   /** A client will probably ask for it soon, and begins with it. */
   soon: 3,
-  /** A client will come to it. */
+  /** A client will come to it, and has enough to do until then. */
   ahead: 4,
   /** Nobody has asked for it. */
   unread: 5,
@@ -24,6 +24,8 @@ export interface Want extends Turn {
   readonly start: number;
   /** No further than here; infinite where the size is not known. */
   readonly end: number;
+  /** So many bytes lie between it and who reads. */
+  readonly ahead: number;
 }
 
 /** So much of what is expected comes soon. */
@@ -40,8 +42,10 @@ export function wantOf(reader: InflightReader, claims: Claims, size: number | un
   const gap = firstGap(unread, claims, position, last);
   if (gap === undefined) return undefined;
   const blocked = reader.waiting && gap.start === position;
+  const first = blocked && !reader.started;
   return {
-    urgency: blocked ? (reader.started ? urgency.waiting : urgency.first) : urgency.ahead,
+    urgency: first ? urgency.first : reader.keepsUp ? urgency.waiting : urgency.ahead,
+    ahead: gap.start - position,
     start: Math.max(alignDown(gap.start), claims.startOfGap(gap.start)),
     end: demand.whole ? gap.end : endOfRanges(unread, claims, gap, last),
     share: demand.share,
@@ -52,9 +56,10 @@ export function wantOf(reader: InflightReader, claims: Claims, size: number | un
 /** What is to be fetched of a gap that no reader has asked for: soon where it begins a blob that is expected. */
 export function wantOfUnread(gap: Interval, expected: Turn | undefined, share: Share): Want {
   const { start, end } = gap;
-  if (expected === undefined) return { urgency: urgency.unread, start, end, share, layer: 0 };
-  if (start >= expectedSoon) return { ...expected, urgency: urgency.unread, start, end };
-  return { ...expected, urgency: urgency.soon, start, end: Math.min(end, expectedSoon) };
+  const want = { urgency: urgency.unread, start, end, ahead: start };
+  if (expected === undefined) return { ...want, share, layer: 0 };
+  if (start >= expectedSoon) return { ...want, ...expected };
+  return { ...want, ...expected, urgency: urgency.soon, end: Math.min(end, expectedSoon) };
 }
 
 /** The first bytes from `position` on that are unread and that nobody is fetching. */
@@ -77,9 +82,9 @@ function endOfRanges(unread: IntervalSet, claims: Claims, gap: Interval, last: n
   return Math.min(end, free);
 }
 
-/** Which of two wants of the same blob comes first. */
+/** Which of two wants of the same blob comes first: of equal ones, what is nearer to who reads. */
 export function compareWants(a: Want, b: Want): number {
-  return a.urgency - b.urgency || a.start - b.start;
+  return a.urgency - b.urgency || a.ahead - b.ahead;
 }
 
 /** Cuts a want to a span of about `length` bytes that ends on a multiple of 64 KiB. */

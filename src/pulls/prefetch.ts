@@ -43,7 +43,7 @@ class Ahead {
   readonly #route: Route;
   readonly #parts: PrefetchParts;
   /** Of its own: what is fetched when nothing else is to be done makes no turn later. */
-  readonly #share: Share = { bytes: 0 };
+  readonly #share: Share = { servedAt: 0 };
   readonly #begun = new Set<number>();
   readonly #arriving = new Set<number>();
   readonly #enough = new AbortController();

@@ -42,7 +42,7 @@ export class Pull implements Pacing {
   readonly client: PullClient;
   readonly image: PulledImage;
   /** What all its readers share, where the upstream is the bottleneck. */
-  readonly share: Share = { bytes: 0 };
+  readonly share: Share = { servedAt: 0 };
   readonly #rules: PullRules;
   readonly #clock: Clock;
   readonly #layers: readonly Layer[];

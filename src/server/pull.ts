@@ -132,7 +132,7 @@ async function answerBlob(
   const promised = parts.sessions.isPromised(record.puller, image, digest);
   if (!promised) parts.admission.check();
   const downloads = request.method === 'GET' && request.headers['if-none-match'] === undefined;
-  const turn = downloads ? beginStream(parts, visit, route, digest) : { share: { bytes: 0 }, layer: 0 };
+  const turn = downloads ? beginStream(parts, visit, route, digest) : { share: { servedAt: 0 }, layer: 0 };
   await sendBlob(parts, { ...visit, route, digest, turn });
 }
 

@@ -8,7 +8,7 @@ import { compareWants, spanOf, urgency, type Want, wantOf, wantOfUnread } from '
 
 const unit = 64 * 1024;
 const most = 12 * unit;
-const share = { bytes: 0 };
+const share = { servedAt: 0 };
 
 const offset = fc.oneof(
   fc.nat(most),
@@ -101,46 +101,50 @@ test('a want is what the reader lacks, rounded to 64 KiB, and no more than 128 K
   );
 });
 
-test('who waits with nothing sent is more urgent than who waits, and that more than who reads', async () => {
+test('who waits with nothing sent is more urgent than who takes bytes as they come, and that more than who lags', async () => {
+  const size = 10 * 1024 * 1024;
   const held = new IntervalSet();
-  held.add({ start: 0, end: 10 });
+  held.add({ start: 0, end: size / 2 });
   const claims = new Claims(held);
   const demand = { whole: true, share, layer: 0 };
   const from = (start: number) => [{ start, end: Number.POSITIVE_INFINITY }];
-  const urgencyOf = (reader: InflightReader) => wantOf(reader, claims, 100)?.urgency;
-  const fresh = waiting(new InflightReader(blobOf(100, held), { ...demand, intervals: from(10) }));
-  const reading = new InflightReader(blobOf(100, held), { ...demand, intervals: from(0) });
+  const urgencyOf = (reader: InflightReader) => wantOf(reader, claims, size)?.urgency;
+  const fresh = waiting(new InflightReader(blobOf(size, held), { ...demand, intervals: from(size / 2) }));
+  const reading = new InflightReader(blobOf(size, held), { ...demand, intervals: from(0) });
   assert.deepEqual([urgencyOf(fresh), urgencyOf(reading)], [urgency.first, urgency.ahead]);
-  await reading.read(Buffer.alloc(10), 0);
+  await reading.read(Buffer.alloc(size / 2 - 1000), 0);
+  assert.equal(urgencyOf(reading), urgency.waiting);
+  await reading.read(Buffer.alloc(1000), size / 2 - 1000);
   assert.equal(urgencyOf(waiting(reading)), urgency.waiting);
 });
 
-test('a reader whose next byte is being fetched is not waiting for what lies behind', () => {
+test('who waits for a byte that is being fetched will take what lies behind, and that is further ahead', () => {
   const claims = new Claims(new IntervalSet());
   claims.claim({ start: 0, end: unit });
   const demand = { intervals: [{ start: 0, end: Number.POSITIVE_INFINITY }], whole: true, share, layer: 0 };
   const reader = waiting(new InflightReader(blobOf(most, new IntervalSet()), demand));
   const want = wantOf(reader, claims, most);
-  assert.deepEqual([want?.urgency, want?.start], [urgency.ahead, unit]);
+  assert.deepEqual([want?.urgency, want?.start, want?.ahead], [urgency.waiting, unit, unit]);
 });
 
 test('of a blob that is expected, the first 64 KiB come soon, as of its pull, and all the rest last', () => {
-  const own = { bytes: 0 };
+  const own = { servedAt: 0 };
   const expected = { share, layer: 7 };
   const first = wantOfUnread({ start: 10, end: most }, expected, own);
-  assert.deepEqual(first, { urgency: urgency.soon, start: 10, end: unit, share, layer: 7 });
+  assert.deepEqual(first, { urgency: urgency.soon, start: 10, end: unit, ahead: 10, share, layer: 7 });
   assert.equal(first.share, share);
   assert.equal(wantOfUnread({ start: 0, end: 10 }, expected, own).end, 10);
   for (const start of [unit, unit + 1, most]) {
     const rest = wantOfUnread({ start, end: Number.POSITIVE_INFINITY }, expected, own);
-    assert.deepEqual(rest, { urgency: urgency.unread, start, end: Number.POSITIVE_INFINITY, share, layer: 7 });
+    const last = { urgency: urgency.unread, start, end: Number.POSITIVE_INFINITY, ahead: start };
+    assert.deepEqual(rest, { ...last, share, layer: 7 });
   }
 });
 
 test('what nobody reads or expects any more comes last, and is charged to no pull', () => {
-  const own = { bytes: 0 };
+  const own = { servedAt: 0 };
   const want = wantOfUnread({ start: 0, end: 10 }, undefined, own);
-  assert.deepEqual(want, { urgency: urgency.unread, start: 0, end: 10, share: own, layer: 0 });
+  assert.deepEqual(want, { urgency: urgency.unread, start: 0, end: 10, ahead: 0, share: own, layer: 0 });
   assert.equal(want.share, own);
 });
 
@@ -149,7 +153,7 @@ test('a span is a beginning of what is wanted: about as long as asked, and its e
   fc.assert(
     fc.property(offset, end, fc.integer({ min: 1, max: most }), (start, last, length) => {
       fc.pre(start < last);
-      const want: Want = { urgency: 1, start, end: last, share, layer: 0 };
+      const want: Want = { urgency: 1, start, end: last, ahead: 0, share, layer: 0 };
       const span = spanOf(want, length);
       assert.ok(span.start === start && span.end > start && span.end <= last);
       assert.ok(span.end === last || span.end % unit === 0);
@@ -159,12 +163,12 @@ test('a span is a beginning of what is wanted: about as long as asked, and its e
   );
 });
 
-test('of two wants of a blob the more urgent comes first, then the one nearer to the beginning', () => {
-  const want = fc.record({ urgency: fc.integer({ min: 1, max: 5 }), start: fc.nat(5) });
+test('of two wants of a blob the more urgent comes first, then the one nearer to its reader', () => {
+  const want = fc.record({ urgency: fc.integer({ min: 1, max: 5 }), ahead: fc.nat(5), start: fc.nat(5) });
   fc.assert(
     fc.property(fc.array(want), (all) => {
       const wants = all.map((each) => ({ ...each, end: most, share, layer: 0 }));
-      const sorted = wants.toSorted(compareWants).map((each) => each.urgency * 10 + each.start);
+      const sorted = wants.toSorted(compareWants).map((each) => each.urgency * 10 + each.ahead);
       assert.deepEqual(
         sorted,
         sorted.toSorted((a, b) => a - b),
