@@ -11,6 +11,8 @@ import { ManifestCache } from './cache/manifests.ts';
 import { Promises } from './cache/promises.ts';
 import { describeRepair, reasonOf } from './cache/repairs.ts';
 import type { SchedulerEvents } from './cache/scheduler.ts';
+import { Space } from './cache/space.ts';
+import { Uses } from './cache/uses.ts';
 import type { Catalog } from './catalog/catalog.ts';
 import { SqliteCatalog } from './catalog/sqlite.ts';
 import { InForce, type Replacement } from './config/in-force.ts';
@@ -59,7 +61,9 @@ export class Mirror {
   readonly #budget = new BufferBudget(bufferBytes);
   readonly #admission: Admission;
   readonly #routes: Routes;
-  readonly #evictor: Evictor;
+  readonly #uses = new Uses();
+  readonly #manifests: ManifestCache;
+  readonly #space: Space;
   readonly #flights: Flights;
   readonly #sessions: Sessions;
   readonly #apps: App[] = [];
@@ -78,24 +82,26 @@ export class Mirror {
     const rules = inForce.derived(({ watchdog }) => configuredRules(watchdog));
     const rulesOf: RulesOf = (address, runtime) => rules()(address, runtime);
     this.#sessions = new Sessions({ clock, metrics: this.#metrics, rulesOf });
+    this.#manifests = new ManifestCache(catalog, clock, this.#metrics);
+    const shared = { storage, catalog, metrics: this.#metrics, uses: this.#uses };
+    const evictor = new Evictor({ ...shared, forgotten: (manifests) => this.#manifests.forget(manifests) });
+    this.#space = new Space({
+      ...shared,
+      evictor,
+      get limits() {
+        return inForce.settings.cache;
+      },
+    });
     this.#flights = new Flights({
+      ...shared,
       clock,
-      storage,
-      catalog,
+      space: this.#space,
       get idleFlight() {
         return inForce.settings.cache.idleFlight;
       },
       events: (registry) => this.#schedulerEvents(registry),
       ended: (flight, error) => this.#flightEnded(flight, error),
-    });
-    this.#evictor = new Evictor({
-      catalog,
-      storage,
-      metrics: this.#metrics,
-      get limit() {
-        return inForce.settings.cache.maxSize;
-      },
-      flights: this.#flights,
+      passes: (flight, error) => this.#flightPasses(flight, error),
     });
   }
 
@@ -200,8 +206,9 @@ export class Mirror {
     const { clock, log } = this.#surroundings;
     const access = new Access(this.#catalog.manifests, clock);
     const shared = { clock, catalog: this.#catalog, metrics: this.#metrics };
-    const manifests = new ManifestCache(this.#catalog, clock, this.#metrics);
-    const blobs = new BlobCache({ ...shared, access, storage: this.#storage, flights: this.#flights });
+    const manifests = this.#manifests;
+    const content = { uses: this.#uses, storage: this.#storage, flights: this.#flights };
+    const blobs = new BlobCache({ ...shared, ...content, access });
     const prefetch = new Prefetch({ blobs, clock, log });
     const inForce = this.#inForce;
     const clientOf = inForce.derived(({ clients }) => clientAddresses(clients.trustProxy));
@@ -262,9 +269,14 @@ export class Mirror {
 
   #makeRoom(): void {
     const { log } = this.#surroundings;
-    this.#evictor
+    this.#space
       .makeRoom()
       .catch((cause: unknown) => log.error({ error: describeError(cause) }, 'no room could be made'));
+  }
+
+  #flightPasses({ digest, registry, blob }: Flight, error: Error | undefined): void {
+    const fields = { upstream: registry.name, digest, bytes: blob.size, error: error?.message };
+    this.#surroundings.log.warn(fields, 'there is no room for a blob: it is passed on, and not kept');
   }
 
   /** What a crash left behind without a record is nobody's. */
@@ -273,7 +285,7 @@ export class Mirror {
     for (const name of await this.#storage.ingests()) {
       if (!recorded.has(name)) await this.#storage.removeIngest(name);
     }
-    await this.#evictor.makeRoom();
+    await this.#space.makeRoom();
   }
 
   #flushRegularly(): void {

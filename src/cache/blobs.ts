@@ -10,9 +10,10 @@ import type { Access } from './access.ts';
 import type { Flight } from './flight.ts';
 import type { Flights } from './flights.ts';
 import { type BlobReader, StoredReader, type Turn } from './reader.ts';
+import type { Uses } from './uses.ts';
 
 /** Where the bytes of a response come from. */
-export type BlobOrigin = 'hit' | 'flight';
+export type BlobOrigin = 'hit' | 'flight' | 'pass';
 
 /** A blob that may be read. Must be closed, or read: a reader closes it with itself. */
 export interface OpenBlob {
@@ -31,6 +32,7 @@ export interface BlobCacheParts {
   readonly catalog: Catalog;
   readonly flights: Flights;
   readonly access: Access;
+  readonly uses: Uses;
   readonly metrics: Metrics;
   readonly clock: Clock;
 }
@@ -86,13 +88,14 @@ export class BlobCache {
 
   /** What storage has lost or cut short is forgotten, and fetched again. */
   async #stored(digest: Digest): Promise<StoredBlob | undefined> {
-    const { catalog, clock, metrics, storage } = this.#parts;
+    const { catalog, clock, metrics, storage, uses } = this.#parts;
     const record = catalog.blobs.find(digest);
     if (record === undefined) return undefined;
-    const blob = await storage.open(digest);
+    const letGo = uses.hold(digest);
+    const blob = await storage.open(digest).finally(letGo);
     if (blob?.size === record.size) {
       catalog.blobs.touch(digest, clock.wall());
-      return blob;
+      return inUse(blob, uses.hold(digest));
     }
     metrics.integrityFailures.inc({ where: 'storage' });
     await blob?.close();
@@ -100,6 +103,12 @@ export class BlobCache {
     await storage.remove(digest);
     return undefined;
   }
+}
+
+/** The same blob; closing it lets go of it too. */
+function inUse(blob: StoredBlob, letGo: () => void): StoredBlob {
+  const { size } = blob;
+  return { size, read: (buffer, at) => blob.read(buffer, at), close: () => blob.close().finally(letGo) };
 }
 
 function openStored(blob: StoredBlob): OpenBlob {
@@ -113,7 +122,7 @@ function openStored(blob: StoredBlob): OpenBlob {
 
 function openFlight(flight: Flight, turn: Turn): OpenBlob {
   return {
-    origin: 'flight',
+    origin: flight.passing ? 'pass' : 'flight',
     size: flight.blob.size,
     read: (intervals) =>
       flight.read({ intervals, whole: intervals.some(({ end }) => end === Number.POSITIVE_INFINITY), ...turn }),

@@ -17,16 +17,21 @@ export interface DigestingEvents {
 /** Computes the digest of an arriving blob, in order, as its contiguous front advances; off the serving thread. */
 export class Digesting {
   readonly #blob: InflightBlob;
-  readonly #ingest: Ingest;
+  #ingest: Ingest;
   readonly #events: DigestingEvents;
   #hashed = 0;
   #running = false;
   #ended = false;
 
-  constructor(blob: InflightBlob, ingest: Ingest, events: DigestingEvents) {
+  constructor(blob: InflightBlob, events: DigestingEvents) {
     this.#blob = blob;
-    this.#ingest = ingest;
+    this.#ingest = blob.ingest;
     this.#events = events;
+  }
+
+  /** Up to where it is hashed. */
+  get hashed(): number {
+    return this.#ingest === this.#blob.ingest ? this.#hashed : 0;
   }
 
   /** Bytes may have come, or the size may have become known. */
@@ -47,7 +52,10 @@ export class Digesting {
 
   async #run(): Promise<void> {
     while (!this.#ended) {
-      const front = this.#blob.held.endOfRun(0);
+      // Diverted, it is hashed by whoever has it now, from the start.
+      this.#hashed = this.hashed;
+      this.#ingest = this.#blob.ingest;
+      const front = this.#blob.held.endOfRun(this.#hashed);
       if (front > this.#hashed) {
         const to = Math.min(front, this.#hashed + slice);
         const pieces = await this.#ingest.hash(to);

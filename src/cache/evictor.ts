@@ -1,70 +1,89 @@
 import type { Catalog, Evictable } from '../catalog/catalog.ts';
 import type { Metrics } from '../metrics/metrics.ts';
+import type { Digest } from '../oci/digest.ts';
 import type { StorageDriver } from '../storage/driver.ts';
-import type { Flights } from './flights.ts';
+import type { Uses } from './uses.ts';
 
 /** What the evictor works on. */
 export interface EvictorParts {
   readonly catalog: Catalog;
   readonly storage: Pick<StorageDriver, 'remove' | 'removeIngest'>;
   readonly metrics: Metrics;
-  /** Bytes that may be kept. */
-  readonly limit: number;
-  /** What is arriving just now: it stays. */
-  readonly flights: Pick<Flights, 'size' | 'isArriving'>;
+  /** What is arriving or being read just now: it stays. */
+  readonly uses: Uses;
+  /** These manifests went with the last of what they name. */
+  forgotten(manifests: readonly Digest[]): void;
 }
 
 const batch = 64;
 
-/** Keeps the cache within its size: what was used least recently goes first. */
+/** Removes content: what was used least recently goes first, and nothing that is in use or pinned. */
 export class Evictor {
   readonly #parts: EvictorParts;
-  #running: Promise<void> | undefined;
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(parts: EvictorParts) {
     this.#parts = parts;
-    parts.metrics.cacheLimit.set(parts.limit);
-    parts.metrics.cacheBytes.set(parts.catalog.usage.bytes());
   }
 
-  /** Removes what is too much. One run at a time; whoever asks meanwhile waits for it. @throws StorageError */
-  async makeRoom(): Promise<void> {
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
-    await this.#running;
+  /**
+   * Removes at least so many bytes, or nothing when there is not so much that may go. One run at a time.
+   * @returns whether it has. @throws StorageError
+   */
+  free(bytes: number): Promise<boolean> {
+    const run = this.#last.catch(() => {}).then(() => this.#run(bytes));
+    this.#last = run;
+    return run;
   }
 
-  async #run(): Promise<void> {
-    const { catalog, flights, limit, metrics } = this.#parts;
-    catalog.flush();
-    let bytes = catalog.usage.bytes();
-    while (bytes > limit) {
-      const victims = catalog.usage.oldest(batch + flights.size).filter((victim) => !this.#isArriving(victim));
-      if (victims.length === 0) break;
-      for (const victim of victims) {
-        if (bytes <= limit) break;
-        await this.#evict(victim);
-        bytes -= victim.bytes;
-      }
-    }
-    metrics.cacheBytes.set(bytes);
-  }
-
-  async #evict(victim: Evictable): Promise<void> {
-    const { catalog, metrics, storage } = this.#parts;
+  /** Removes one piece of content, whatever it is. @throws StorageError */
+  async remove({ digest, name }: Pick<Evictable, 'digest' | 'name'>): Promise<void> {
+    const { catalog, storage, uses } = this.#parts;
     // The record goes first: a file without a record is found at the next start, a record without a file is a lie.
-    if (victim.kind === 'blob') {
-      catalog.blobs.remove(victim.digest);
-      await storage.remove(victim.digest);
+    if (name === undefined) {
+      catalog.blobs.remove(digest);
+      await storage.remove(digest);
     } else {
-      catalog.partials.remove(victim.name);
-      await storage.removeIngest(victim.name);
+      catalog.partials.remove(name);
+      await storage.removeIngest(name);
     }
-    metrics.evictedBytes.inc(victim.bytes);
+    const manifests = catalog.manifests.abandon(digest, (kept) => uses.has(kept));
+    if (manifests.length > 0) this.#parts.forgotten(manifests);
   }
 
-  #isArriving(victim: Evictable): boolean {
-    return victim.kind === 'partial' && this.#parts.flights.isArriving(victim.name);
+  async #run(bytes: number): Promise<boolean> {
+    const victims = this.#choose(bytes);
+    if (victims === undefined) return false;
+    for (const victim of victims) {
+      // It may have come into use while others went.
+      if (this.#parts.uses.has(victim.digest)) continue;
+      await this.remove(victim);
+      this.#parts.metrics.evictedBytes.inc(victim.bytes);
+    }
+    return true;
   }
+
+  #choose(bytes: number): readonly Evictable[] | undefined {
+    const { catalog, uses } = this.#parts;
+    catalog.flush();
+    const pinned = catalog.pins.contents();
+    for (let limit = batch + uses.size + pinned.size; ; limit *= 4) {
+      const oldest = catalog.usage.oldest(limit);
+      const victims = prefixOf(
+        oldest.filter(({ digest }) => !uses.has(digest) && !pinned.has(digest)),
+        bytes,
+      );
+      if (victims !== undefined || oldest.length < limit) return victims;
+    }
+  }
+}
+
+/** The first ones that have so many bytes together; `undefined` when all have less. */
+function prefixOf(all: readonly Evictable[], bytes: number): readonly Evictable[] | undefined {
+  let sum = 0;
+  for (const [index, each] of all.entries()) {
+    if (sum >= bytes) return all.slice(0, index);
+    sum += each.bytes;
+  }
+  return sum >= bytes ? all : undefined;
 }

@@ -1,6 +1,33 @@
+import type { Clock } from '../async/clock.ts';
+import type { Catalog } from '../catalog/catalog.ts';
 import type { Digest } from '../oci/digest.ts';
-import type { Ingest, Piece } from '../storage/driver.ts';
+import type { Ingest, Piece, StorageError } from '../storage/driver.ts';
 import type { Registry } from '../upstream/registry.ts';
+import type { Room } from './space.ts';
+import type { WindowBudget } from './window.ts';
+
+/** What content is kept with. */
+export interface KeepingContext {
+  readonly clock: Clock;
+  readonly catalog: Catalog;
+  readonly windows: WindowBudget;
+  /** Keeps room for content of this name, where there is any. @throws StorageError */
+  reserve(name: string, bytes: number): Promise<Room | undefined>;
+  /** From now on nothing is kept: there is no room, or `error` says why. */
+  passes(error: StorageError | undefined): void;
+}
+
+/** What a flight needs of its surroundings. */
+export interface FlightContext extends KeepingContext {
+  /** Milliseconds without a reader after which a whole download stops. */
+  readonly idleAfter: number;
+  /** There may be something to fetch. */
+  wanted(): void;
+  /** Nobody can read it any more. */
+  closed(): void;
+  /** It is over: `error` is why, where the blob did not land in storage. */
+  ended(error: unknown): void;
+}
 
 /** What is fetched. */
 export interface FlightPlan {
@@ -11,6 +38,10 @@ export interface FlightPlan {
   /** The name of the arriving content in storage. */
   readonly name: string;
   readonly ingest: Ingest;
+  /** The room that is kept for it; `undefined` where its size is not known. */
+  readonly room: Room | undefined;
+  /** Why it cannot be kept; `undefined` where it can. */
+  readonly unkept: StorageError | undefined;
   /** What an earlier flight left, not checked yet. */
   readonly recorded: readonly Piece[];
 }

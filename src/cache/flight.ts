@@ -1,5 +1,4 @@
-import type { Cancel, Clock } from '../async/clock.ts';
-import type { Catalog } from '../catalog/catalog.ts';
+import type { Cancel } from '../async/clock.ts';
 import type { Interval } from '../http/range.ts';
 import { type Digest, hexOf } from '../oci/digest.ts';
 import { IntegrityError } from '../oci/errors.ts';
@@ -11,24 +10,12 @@ import { Approach, type Attempt } from './approach.ts';
 import { type Claim, Claims } from './claims.ts';
 import { Deliveries } from './deliveries.ts';
 import { Digesting } from './digesting.ts';
-import type { FlightPlan } from './flight-plan.ts';
+import type { FlightContext, FlightPlan } from './flight-plan.ts';
 import { InflightBlob } from './inflight.ts';
 import { Keeping } from './keeping.ts';
 import type { Demand, InflightReader, Share, Turn } from './reader.ts';
 import { Recovery } from './recovery.ts';
 import { compareWants, type Want, wantOf, wantOfUnread } from './wants.ts';
-
-/** What a flight needs of its surroundings. */
-export interface FlightContext {
-  readonly clock: Clock;
-  readonly catalog: Catalog;
-  /** Milliseconds without a reader after which a whole download stops. */
-  readonly idleAfter: number;
-  /** There may be something to fetch. */
-  wanted(): void;
-  /** It is over: `error` is why, where the blob did not land in storage. */
-  ended(flight: Flight, error: unknown): void;
-}
 
 /** A flight that only served ranges does not download the rest: it waits a little for the next range, then stops. */
 const idleAfterRanges = 10_000;
@@ -73,21 +60,32 @@ export class Flight {
     this.blob = new InflightBlob(plan.ingest, plan.size, {
       held: (interval) => this.#held(interval),
       wanted: () => this.#readersChanged(),
+      unwritable: (error) => this.#keeping.pass(error),
+      closed: () => context.closed(),
     });
     this.#claims = new Claims(this.blob.held);
-    const { name, registry, digest, ingest } = plan;
-    const content = { name, upstream: registry.name, digest, ingest, blob: this.blob };
-    this.#keeping = new Keeping(content, context.catalog, context.clock);
-    this.#digesting = new Digesting(this.blob, plan.ingest, {
+    this.#keeping = new Keeping(plan, this.blob, context, {
+      hashed: () => this.#digesting.hashed,
+      dropped: (interval) => {
+        this.blob.drop(interval);
+        this.#claims.reopen(interval);
+      },
+    });
+    this.#digesting = new Digesting(this.blob, {
       passed: (pieces) => this.#keeping.know(pieces),
       hashed: (hex) => void this.#land(hex).catch((error: unknown) => this.#over(error)),
       failed: (error) => void this.end(error),
     });
   }
 
-  /** The name of its content in storage. */
-  get name(): string {
-    return this.#plan.name;
+  /** Nothing of it is kept: there is no room. */
+  get passing(): boolean {
+    return this.#keeping.passing !== undefined;
+  }
+
+  /** Whether it brings more, or has all. */
+  get readable(): boolean {
+    return !this.signal.aborted || (this.blob.verified && !this.passing);
   }
 
   /** Aborts when the flight ends. */
@@ -106,10 +104,11 @@ export class Flight {
     const recovery = new Recovery(this.#plan.ingest, this.#plan.recorded, {
       matched: (pieces) => this.#matched(pieces),
       lost: (pieces) => this.#lost(pieces),
-      urgent: () => this.#waiting()[0]?.position,
+      urgent: () => [...this.blob.readers].find(({ waiting }) => waiting)?.position,
     });
     void recovery.run(this.signal);
     this.#keeping.start();
+    if (this.#plan.unkept) this.#keeping.pass(this.#plan.unkept);
     this.#armIdle();
     this.#digesting.advance();
   }
@@ -135,7 +134,7 @@ export class Flight {
     // Before the first answer, and from an upstream without Range, there is one request at a time.
     if (this.#ranged !== true && this.#claims.live > 0) return undefined;
     const wants = [...this.blob.readers]
-      .map((reader) => wantOf(reader, this.#claims, this.blob.size))
+      .map((reader) => wantOf(reader, this.#claims, this.#keeping.passing?.horizon(reader.position) ?? this.blob.size))
       .filter((want) => want !== undefined);
     const [want = this.#unread()] = wants.toSorted(compareWants);
     return want !== undefined && this.#ranged === false ? { ...want, start: 0, end: Number.POSITIVE_INFINITY } : want;
@@ -178,6 +177,7 @@ export class Flight {
   /** Bytes have come. @throws StorageError */
   async deliver(claim: Claim, start: number, buffers: readonly Buffer[]): Promise<void> {
     if (claim.stalled) this.#claims.resume(claim);
+    if (!this.ranged) await this.#keeping.passing?.turn(start, this.signal);
     await this.blob.write(start, buffers);
     claim.position = start + buffers.reduce((sum, { length }) => sum + length, 0);
     this.#claims.delivered(claim);
@@ -219,6 +219,7 @@ export class Flight {
     this.#ending.abort(reason ?? new Error('the flight has ended'));
     this.#digesting.stop();
     this.#cancelIdle?.();
+    this.#keeping.passing?.wake();
     if (reason !== undefined) this.blob.fail(reason instanceof Error ? reason : new Error(String(reason)));
   }
 
@@ -228,6 +229,8 @@ export class Flight {
     const right = hex === hexOf(digest);
     const error = right ? undefined : new IntegrityError(digest, `${digest.split(':', 1)[0]}:${hex}`);
     if (right) this.blob.verify();
+    // What is not kept has to go on coming for those who have not read it yet.
+    if (right && this.passing) return;
     this.#close(error);
     const outcome = right ? await this.#keeping.store().catch((cause: unknown) => cause) : error;
     if (!right) await this.#keeping.forget();
@@ -235,13 +238,14 @@ export class Flight {
   }
 
   async #over(error: unknown): Promise<void> {
-    this.#context.ended(this, error);
+    this.#context.ended(error);
     await this.blob.release();
     this.#settleOver();
   }
 
   #settle(size: number): void {
     this.blob.settleSize(size);
+    void this.#keeping.reserve(size);
     this.#digesting.advance();
   }
 
@@ -253,16 +257,14 @@ export class Flight {
 
   #readersChanged(): void {
     this.#armIdle();
+    this.#keeping.passing?.wake();
     this.#context.wanted();
   }
 
-  #waiting(): InflightReader[] {
-    return [...this.blob.readers].filter(({ waiting }) => waiting);
-  }
-
   #unread(): Want | undefined {
-    if (!this.#isWanted) return undefined;
-    const gap = this.#claims.gap({ start: 0, end: this.blob.size ?? Number.POSITIVE_INFINITY });
+    const { passing } = this.#keeping;
+    if (!this.#isWanted && !passing) return undefined;
+    const gap = this.#claims.gap(passing?.unread ?? { start: 0, end: this.blob.size ?? Number.POSITIVE_INFINITY });
     const [expected] = this.#expected;
     return gap === undefined ? undefined : wantOfUnread(gap, expected, this.#share);
   }
@@ -285,7 +287,7 @@ export class Flight {
   }
 
   get #isWanted(): boolean {
-    return this.#whole || this.#expected.size > 0;
+    return !this.passing && (this.#whole || this.#expected.size > 0);
   }
 
   #armIdle(): void {

@@ -3,12 +3,17 @@ import type { Clock } from '../async/clock.ts';
 import { SingleFlight } from '../async/singleflight.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { type Digest, hexOf } from '../oci/digest.ts';
-import type { StorageDriver } from '../storage/driver.ts';
+import { type StorageDriver, StorageError } from '../storage/driver.ts';
 import type { Registry } from '../upstream/registry.ts';
 import type { Route } from '../upstream/routes.ts';
 import { Flight } from './flight.ts';
+import type { FlightPlan } from './flight-plan.ts';
 import { type FlightView, viewFlight } from './flight-view.ts';
+import { Nowhere } from './nowhere.ts';
 import { Scheduler, type SchedulerEvents } from './scheduler.ts';
+import type { Room, Space } from './space.ts';
+import type { Uses } from './uses.ts';
+import { WindowBudget } from './window.ts';
 
 /** What flights need. */
 export interface FlightsContext {
@@ -17,11 +22,17 @@ export interface FlightsContext {
   readonly catalog: Catalog;
   /** Milliseconds: see `cache.idleFlight`. */
   readonly idleFlight: number;
+  readonly space: Pick<Space, 'reserve'>;
+  readonly uses: Uses;
   /** What the scheduler of an upstream reports to. */
   events(registry: Registry): SchedulerEvents;
   /** A flight is over: `error` is why, where the blob did not land in storage. */
   ended(flight: Flight, error: unknown): void;
+  /** Nothing of it is kept, for want of room or because of `error`. */
+  passes(flight: Flight, error: StorageError | undefined): void;
 }
+
+type Place = Pick<FlightPlan, 'ingest' | 'room' | 'unkept'>;
 
 /** All blobs that are arriving: one flight for each upstream and descriptor, whoever asks for it. */
 export class Flights {
@@ -29,6 +40,7 @@ export class Flights {
   readonly #schedulers = new Map<Registry, Scheduler>();
   readonly #flights = new Set<Flight>();
   readonly #starts = new SingleFlight<Flight>();
+  readonly #windows = new WindowBudget();
 
   constructor(context: FlightsContext) {
     this.#context = context;
@@ -48,7 +60,7 @@ export class Flights {
     const { registry, repository } = route;
     const running = this.#find(registry, digest, size);
     // One that is ending lets go of its file first; one that has landed can still be read.
-    if (running?.signal.aborted && !running.blob.verified) {
+    if (running?.readable === false) {
       await running.over;
       return this.join(route, digest, size);
     }
@@ -69,11 +81,6 @@ export class Flights {
     return [...this.#flights].some((flight) => flight.digest === digest && flight.blob.verified);
   }
 
-  /** Whether a flight is writing to this content of storage. */
-  isArriving(name: string): boolean {
-    return [...this.#flights].some((flight) => flight.name === name);
-  }
-
   /** Ends all flights; what they hold is recorded. */
   async close(): Promise<void> {
     await Promise.all([...this.#flights].map((flight) => flight.end(new ClosedError('the mirror is closing'))));
@@ -88,27 +95,47 @@ export class Flights {
   }
 
   async #start(registry: Registry, digest: Digest, size: number | undefined): Promise<Flight> {
-    const { catalog, clock, storage, idleFlight } = this.#context;
+    const { catalog, clock, idleFlight, space, uses } = this.#context;
+    const letGo = uses.hold(digest);
     const known = size === undefined ? undefined : catalog.partials.find(registry.name, digest, size);
     const name = known?.name ?? `${hexOf(digest)}.${randomUUID().slice(0, 8)}`;
-    const ingest = await storage.ingest(name, digest);
-    const recorded = known === undefined ? [] : catalog.partials.pieces(name);
+    const place = await this.#place(name, digest, size);
+    const recorded = known === undefined || place.unkept ? [] : catalog.partials.pieces(name);
     const scheduler = this.#scheduler(registry);
-    const plan = { registry, digest, size, name, ingest, recorded };
-    const flight = new Flight(plan, {
+    const plan = { registry, digest, size, name, recorded, ...place };
+    const flight: Flight = new Flight(plan, {
       clock,
       catalog,
       idleAfter: idleFlight,
+      windows: this.#windows,
+      reserve: (content, bytes) => space.reserve(content, bytes),
       wanted: () => scheduler.pump(),
-      ended: (ended, error) => {
-        this.#flights.delete(ended);
-        this.#context.ended(ended, error);
+      passes: (error) => this.#context.passes(flight, error),
+      closed: letGo,
+      ended: (error) => {
+        this.#flights.delete(flight);
+        this.#context.ended(flight, error);
       },
     });
     this.#flights.add(flight);
     scheduler.enlist(flight);
     flight.start();
     return flight;
+  }
+
+  /** Where a blob is written, with room for it where its size is known; nowhere, and why, where that cannot be. */
+  async #place(name: string, digest: Digest, size: number | undefined): Promise<Place> {
+    const { space, storage } = this.#context;
+    let room: Room | undefined;
+    try {
+      room = size === undefined ? undefined : await space.reserve(name, size);
+      if (size !== undefined && room === undefined) throw new StorageError('ENOSPC', 'there is no room');
+      return { room, ingest: await storage.ingest(name, digest), unkept: undefined };
+    } catch (error) {
+      room?.release();
+      if (!(error instanceof StorageError)) throw error;
+      return { room: undefined, ingest: new Nowhere(), unkept: error };
+    }
   }
 
   #scheduler(registry: Registry): Scheduler {

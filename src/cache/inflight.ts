@@ -9,6 +9,10 @@ export interface InflightEvents {
   held(interval: Interval): void;
   /** A reader waits, or has come or gone. */
   wanted(): void;
+  /** Bytes cannot be written. @returns whether they go elsewhere now: see `divert`. */
+  unwritable(error: unknown): boolean;
+  /** Nobody can read it any more. */
+  closed(): void;
 }
 
 /**
@@ -16,7 +20,7 @@ export interface InflightEvents {
  * readers follow, each waiting only for its own next byte.
  */
 export class InflightBlob implements ArrivingBlob {
-  readonly #ingest: Ingest;
+  #ingest: Ingest;
   readonly #events: InflightEvents;
   readonly #held = new IntervalSet();
   /** Held, or being written: nobody writes the same bytes at the same time as somebody else, or after. */
@@ -31,6 +35,11 @@ export class InflightBlob implements ArrivingBlob {
     this.#ingest = ingest;
     this.#size = size;
     this.#events = events;
+  }
+
+  /** Where the bytes are. */
+  get ingest(): Ingest {
+    return this.#ingest;
   }
 
   /** Bytes; `undefined` while neither a descriptor nor the upstream has said. */
@@ -73,7 +82,7 @@ export class InflightBlob implements ArrivingBlob {
     const end = start + buffers.reduce((sum, { length }) => sum + length, 0);
     for (let gap = this.#written.firstGap({ start, end }); gap; gap = this.#written.firstGap({ start: gap.end, end })) {
       this.#written.add(gap);
-      await this.#ingest.write(gap.start, cut(buffers, gap.start - start, gap.end - start));
+      await this.#put(gap.start, cut(buffers, gap.start - start, gap.end - start));
       this.hold(gap);
     }
   }
@@ -84,6 +93,17 @@ export class InflightBlob implements ArrivingBlob {
     this.#written.add(interval);
     this.#events.held(interval);
     this.#notify();
+  }
+
+  /** From now on bytes go here. What was written before can be read through it. */
+  divert(ingest: Ingest): void {
+    this.#ingest = ingest;
+  }
+
+  /** These bytes are not there any more, and may come again. */
+  drop(interval: Interval): void {
+    this.#held.remove(interval);
+    this.#written.remove(interval);
   }
 
   /** Adds a reader. */
@@ -127,7 +147,19 @@ export class InflightBlob implements ArrivingBlob {
   }
 
   async #closeIfUnused(): Promise<void> {
-    if (this.#released && this.#readers.size === 0) await this.#ingest.close();
+    if (!this.#released || this.#readers.size > 0) return;
+    await this.#ingest.close();
+    this.#events.closed();
+  }
+
+  async #put(start: number, buffers: readonly Buffer[]): Promise<void> {
+    const ingest = this.#ingest;
+    try {
+      await ingest.write(start, buffers);
+    } catch (error) {
+      if (ingest === this.#ingest && !this.#events.unwritable(error)) throw error;
+      await this.#ingest.write(start, buffers);
+    }
   }
 
   #notify(): void {

@@ -1,55 +1,100 @@
-import type { Cancel, Clock } from '../async/clock.ts';
-import type { Catalog } from '../catalog/catalog.ts';
+import type { Cancel } from '../async/clock.ts';
 import type { Interval } from '../http/range.ts';
-import type { Digest } from '../oci/digest.ts';
-import type { Ingest, Piece } from '../storage/driver.ts';
+import { type Ingest, type Piece, StorageError } from '../storage/driver.ts';
+import type { FlightPlan, KeepingContext } from './flight-plan.ts';
 import type { InflightBlob } from './inflight.ts';
 import { Journal } from './journal.ts';
+import { Passing } from './passing.ts';
+import type { Room } from './space.ts';
 
-/** Content that is arriving, and what it is called. */
-export interface ArrivingContent {
-  /** Its name in storage. */
-  readonly name: string;
-  readonly upstream: string;
-  readonly digest: Digest;
-  readonly ingest: Ingest;
-  readonly blob: InflightBlob;
+/** What its flight says and is told. */
+export interface KeepingEvents {
+  /** Up to where the content is hashed. */
+  hashed(): number;
+  /** These bytes are no longer there: who needs them fetches them again. */
+  dropped(interval: Interval): void;
 }
 
 const checkpointEvery = 2000;
 const checkpointBytes = 64 * 1024 * 1024;
 
-/** What becomes of the bytes of a flight: recorded as they come, stored when all are right, forgotten when they are not. */
+/**
+ * What becomes of the bytes of a flight: recorded as they come, stored when all are right, forgotten when they are not;
+ * or passed on only, where there is no room.
+ */
 export class Keeping {
-  readonly #content: ArrivingContent;
-  readonly #catalog: Catalog;
-  readonly #clock: Clock;
+  readonly #plan: FlightPlan;
+  readonly #blob: InflightBlob;
+  readonly #context: KeepingContext;
+  readonly #events: KeepingEvents;
+  readonly #ingest: Ingest;
   readonly #journal: Journal;
+  #room: Room | undefined;
+  #passing: Passing | undefined;
+  #ended = false;
   #cancelCheckpoint: Cancel = () => {};
 
-  constructor(content: ArrivingContent, catalog: Catalog, clock: Clock) {
-    this.#content = content;
-    this.#catalog = catalog;
-    this.#clock = clock;
-    this.#journal = new Journal(catalog.partials, content.ingest, content.blob.held);
+  constructor(plan: FlightPlan, blob: InflightBlob, context: KeepingContext, events: KeepingEvents) {
+    this.#plan = plan;
+    this.#blob = blob;
+    this.#context = context;
+    this.#events = events;
+    this.#ingest = blob.ingest;
+    this.#room = plan.room;
+    this.#journal = new Journal(context.catalog.partials, this.#ingest, blob.held);
+  }
+
+  /** How it is passed on; `undefined` while it is kept. */
+  get passing(): Passing | undefined {
+    return this.#passing;
   }
 
   /** From now on there is a checkpoint every 2 s. */
   start(): void {
-    this.#cancelCheckpoint = this.#clock.after(checkpointEvery, () => {
+    this.#cancelCheckpoint = this.#context.clock.after(checkpointEvery, () => {
       void this.#checkpoint();
       this.start();
     });
   }
 
+  /** The size has become known only now, so there is no room for it yet. */
+  async reserve(size: number): Promise<void> {
+    if (this.#passing) return;
+    try {
+      const room = await this.#context.reserve(this.#plan.name, size);
+      if (room === undefined) this.pass(undefined);
+      else if (this.#ended) room.release();
+      else this.#room = room;
+    } catch (error) {
+      this.pass(error);
+    }
+  }
+
+  /** Bytes cannot be written, or need not be tried: from now on they are passed on. @returns whether they are */
+  pass(error: unknown): boolean {
+    if (this.#passing || this.#ended || !(error === undefined || error instanceof StorageError)) return false;
+    const { hashed, dropped } = this.#events;
+    this.#passing = new Passing(
+      { digest: this.#plan.digest, blob: this.#blob, hashed, dropped },
+      this.#context.windows,
+    );
+    this.#blob.divert(this.#passing.window);
+    void this.forget();
+    this.#context.passes(error);
+    return true;
+  }
+
   /** These bytes have come. */
   mark(interval: Interval): void {
+    if (this.#passing) return;
+    if (this.#room) this.#room.written = Math.max(this.#room.written, this.#blob.held.bytes);
     this.#journal.mark(interval);
     if (this.#journal.unrecorded >= checkpointBytes) void this.#checkpoint();
   }
 
   /** The checksums of these pieces were computed; each is all that its chunk holds. */
   know(pieces: readonly Piece[]): void {
+    this.#passing?.wake();
     this.#journal.know(pieces);
   }
 
@@ -63,41 +108,52 @@ export class Keeping {
     this.#cancelCheckpoint();
     await this.#checkpoint();
     if (!this.#isRecorded()) await this.forget();
+    this.#end();
   }
 
   /** The content is whole and right: it becomes a stored blob. @throws StorageError, and then it is forgotten */
   async store(): Promise<void> {
     this.#cancelCheckpoint();
-    const { blob, digest, ingest, name } = this.#content;
-    const size = blob.size ?? blob.held.bytes;
+    const { catalog, clock } = this.#context;
+    const { digest, name } = this.#plan;
+    const size = this.#blob.size ?? this.#blob.held.bytes;
     try {
-      await ingest.commit(digest, size);
+      await this.#ingest.commit(digest, size);
     } catch (error) {
       await this.forget();
       throw error;
     }
-    this.#catalog.blobs.add({ digest, size, usedAt: this.#clock.wall() }, this.#journal.checksums(size));
-    this.#catalog.partials.remove(name);
+    catalog.blobs.add({ digest, size, usedAt: clock.wall() }, this.#journal.checksums(size));
+    catalog.partials.remove(name);
+    this.#end();
   }
 
   /** The content is of no use to anybody. */
   async forget(): Promise<void> {
     this.#cancelCheckpoint();
-    this.#catalog.partials.remove(this.#content.name);
-    await this.#content.ingest.discard().catch(() => {});
+    this.#context.catalog.partials.remove(this.#plan.name);
+    await this.#ingest.discard().catch(() => {});
+    this.#end();
+  }
+
+  #end(): void {
+    this.#ended = true;
+    this.#room?.release();
   }
 
   /** Losing a record loses nothing but time, so a failure is left to the next one. */
   async #checkpoint(): Promise<void> {
-    const { name, upstream, digest, blob } = this.#content;
-    if (blob.size === undefined) return;
-    const partial = { name, upstream, digest, size: blob.size, usedAt: this.#clock.wall() };
+    const { name, registry, digest } = this.#plan;
+    const { size } = this.#blob;
+    if (size === undefined || this.#passing) return;
+    const partial = { name, upstream: registry.name, digest, size, usedAt: this.#context.clock.wall() };
     await this.#journal.checkpoint(partial).catch(() => {});
   }
 
   #isRecorded(): boolean {
-    const { name, upstream, digest, blob } = this.#content;
-    if (blob.size === undefined || blob.held.bytes === 0) return false;
-    return this.#catalog.partials.find(upstream, digest, blob.size)?.name === name;
+    const { name, registry, digest } = this.#plan;
+    const { size, held } = this.#blob;
+    if (size === undefined || held.bytes === 0 || this.#passing) return false;
+    return this.#context.catalog.partials.find(registry.name, digest, size)?.name === name;
   }
 }

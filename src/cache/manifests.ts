@@ -61,6 +61,12 @@ export class ManifestCache {
       : this.#byDigest(route, reference.digest, signal);
   }
 
+  /** These have been removed from the catalog. */
+  forget(digests: readonly Digest[]): void {
+    for (const digest of digests) this.#hot.delete(digest);
+    this.#granted.clear();
+  }
+
   async #byDigest(route: Route, digest: Digest, signal: AbortSignal): Promise<ServedManifest> {
     const held = this.held(digest);
     if (held !== undefined && this.#isGranted(route, digest)) {

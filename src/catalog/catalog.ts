@@ -57,13 +57,19 @@ export interface PartialCatalog {
   /** Replaces what is recorded of these chunks (indexes) by these pieces. */
   record(name: string, chunks: readonly number[], pieces: readonly PieceRecord[]): void;
   pieces(name: string): PieceRecord[];
+  /** Bytes that are recorded of it. */
+  bytes(name: string): number;
   remove(name: string): void;
 }
 
 /** Something that can be evicted. */
-export type Evictable =
-  | { readonly kind: 'blob'; readonly digest: Digest; readonly bytes: number; readonly usedAt: number }
-  | { readonly kind: 'partial'; readonly name: string; readonly bytes: number; readonly usedAt: number };
+export interface Evictable {
+  readonly digest: Digest;
+  /** Its name in storage, where it is unfinished; `undefined` for a blob. */
+  readonly name: string | undefined;
+  readonly bytes: number;
+  readonly usedAt: number;
+}
 
 /** How much there is, and what goes first. */
 export interface UsageCatalog {
@@ -104,6 +110,12 @@ export interface ManifestCatalog {
   grantBlob(repository: RepositoryName, digest: Digest, size: number | undefined, seenAt: number): void;
   /** Why the repository may read this blob: one of its manifests names it, or the upstream has said so. */
   claim(repository: RepositoryName, digest: Digest): BlobClaim | undefined;
+  /**
+   * A blob has gone: manifests that named it go with the last of their blobs, an index with the last of its manifests,
+   * and with them what is known of tags and repositories. Blobs that are `kept` are there, or about to be.
+   * @returns the manifests that went.
+   */
+  abandon(blob: Digest, kept: (digest: Digest) => boolean): Digest[];
 }
 
 /** What a tag was when the upstream was last asked. */
@@ -134,6 +146,23 @@ export interface ReferrersCatalog {
   put(repository: RepositoryName, digest: Digest, page: string, record: ReferrersRecord): void;
 }
 
+/** An image that stays. */
+export interface Pin {
+  readonly repository: RepositoryName;
+  /** A tag or a digest. */
+  readonly reference: string;
+}
+
+/** Images that stay, however long they are not used. */
+export interface PinCatalog {
+  add(pin: Pin): void;
+  /** @returns whether there was one. */
+  remove(pin: Pin): boolean;
+  list(): Pin[];
+  /** Every manifest and blob that a pinned image names, as its tag is now. */
+  contents(): ReadonlySet<Digest>;
+}
+
 /** The facts about what is kept. Synchronous: each call is a few microseconds, and nothing interleaves. */
 export interface Catalog {
   readonly blobs: BlobCatalog;
@@ -142,6 +171,7 @@ export interface Catalog {
   readonly manifests: ManifestCatalog;
   readonly tags: TagCatalog;
   readonly referrers: ReferrersCatalog;
+  readonly pins: PinCatalog;
   /** Writes what is buffered. */
   flush(): void;
   close(): void;

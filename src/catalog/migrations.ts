@@ -86,6 +86,38 @@ const migrations = [
   ) WITHOUT ROWID;
   CREATE INDEX referrers_by_age ON referrers (checked_at);
   `,
+  `
+  -- How much is kept, kept up to date: adding up a hundred thousand blobs takes longer than answering a request.
+  CREATE TABLE totals (bytes INTEGER NOT NULL);
+  ALTER TABLE partials ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+  UPDATE partials SET bytes = (SELECT coalesce(sum(end - start), 0) FROM pieces WHERE partial = name);
+  INSERT INTO totals SELECT (SELECT coalesce(sum(size), 0) FROM blobs) + (SELECT coalesce(sum(bytes), 0) FROM partials);
+  CREATE TRIGGER blob_added AFTER INSERT ON blobs BEGIN UPDATE totals SET bytes = bytes + new.size; END;
+  CREATE TRIGGER blob_changed AFTER UPDATE OF size ON blobs BEGIN UPDATE totals SET bytes = bytes + new.size - old.size; END;
+  CREATE TRIGGER blob_removed AFTER DELETE ON blobs BEGIN UPDATE totals SET bytes = bytes - old.size; END;
+  CREATE TRIGGER piece_added AFTER INSERT ON pieces BEGIN
+    UPDATE partials SET bytes = bytes + new.end - new.start WHERE name = new.partial;
+  END;
+  CREATE TRIGGER piece_removed AFTER DELETE ON pieces BEGIN
+    UPDATE partials SET bytes = bytes - (old.end - old.start) WHERE name = old.partial;
+  END;
+  CREATE TRIGGER partial_changed AFTER UPDATE OF bytes ON partials BEGIN
+    UPDATE totals SET bytes = bytes + new.bytes - old.bytes;
+  END;
+  CREATE TRIGGER partial_removed AFTER DELETE ON partials BEGIN UPDATE totals SET bytes = bytes - old.bytes; END;
+  CREATE INDEX partials_by_use ON partials (used_at, name);
+
+  -- For what goes with its last blob.
+  CREATE INDEX grants_by_digest ON grants (digest, kind);
+  CREATE INDEX tags_by_digest ON tags (digest);
+
+  -- Images that stay: a tag, or a digest, of a repository.
+  CREATE TABLE pins (
+    repository INTEGER NOT NULL REFERENCES repositories (id),
+    reference TEXT NOT NULL,
+    PRIMARY KEY (repository, reference)
+  ) WITHOUT ROWID;
+  `,
 ] as const;
 
 /**

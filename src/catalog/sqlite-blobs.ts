@@ -25,7 +25,10 @@ export class BlobTable implements BlobCatalog {
   constructor(database: Database) {
     this.#find = database.prepare('SELECT digest, size, used_at FROM blobs WHERE digest = ?');
     this.#checksums = database.prepare('SELECT checksums FROM blobs WHERE digest = ?');
-    this.#add = database.prepare('INSERT OR REPLACE INTO blobs (digest, size, used_at, checksums) VALUES (?, ?, ?, ?)');
+    this.#add = database.prepare(
+      `INSERT INTO blobs (digest, size, used_at, checksums) VALUES (?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET size = excluded.size, used_at = excluded.used_at, checksums = excluded.checksums`,
+    );
     this.#remove = database.prepare('DELETE FROM blobs WHERE digest = ?');
     this.#digests = database.prepare('SELECT digest FROM blobs');
     const touch = database.prepare<[number, string]>('UPDATE blobs SET used_at = ? WHERE digest = ?');

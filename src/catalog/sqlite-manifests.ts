@@ -1,6 +1,7 @@
 import type { Database, Statement } from 'better-sqlite3';
 import type { Digest } from '../oci/digest.ts';
 import type { BlobClaim, ManifestCatalog, ManifestContents, ManifestRecord, RepositoryName } from './catalog.ts';
+import { AbandonedManifests } from './sqlite-abandoned.ts';
 import type { RepositoryTable } from './sqlite-repositories.ts';
 
 interface Row {
@@ -14,6 +15,7 @@ type Kind = 'manifest' | 'blob';
 /** Manifests and grants, in the tables `manifests`, `descriptors` and `grants`. */
 export class ManifestTable implements ManifestCatalog {
   readonly #repositories: RepositoryTable;
+  readonly #abandoned: AbandonedManifests;
   readonly #find: Statement<[string], Row>;
   readonly #add: (manifest: ManifestRecord, contents: ManifestContents) => void;
   readonly #grant: Statement<[number, Kind, string, number | null, number]>;
@@ -22,6 +24,7 @@ export class ManifestTable implements ManifestCatalog {
 
   constructor(database: Database, repositories: RepositoryTable) {
     this.#repositories = repositories;
+    this.#abandoned = new AbandonedManifests(database);
     this.#find = database.prepare('SELECT digest, media_type, bytes FROM manifests WHERE digest = ?');
     this.#add = prepareAdd(database);
     this.#grant = database.prepare(
@@ -56,6 +59,10 @@ export class ManifestTable implements ManifestCatalog {
 
   grantBlob(repository: RepositoryName, digest: Digest, size: number | undefined, seenAt: number): void {
     this.#grant.run(this.#repositories.obtain(repository), 'blob', digest, size ?? null, seenAt);
+  }
+
+  abandon(blob: Digest, kept: (digest: Digest) => boolean): Digest[] {
+    return this.#abandoned.abandon(blob, kept);
   }
 
   claim(repository: RepositoryName, digest: Digest): BlobClaim | undefined {

@@ -19,6 +19,7 @@ export class PartialTable implements PartialCatalog {
   readonly #put: Statement<[string, string, string, number, number]>;
   readonly #remove: Statement<[string]>;
   readonly #pieces: Statement<[string], PieceRecord>;
+  readonly #bytes: Statement<[string], { bytes: number }>;
   readonly #record: (name: string, chunks: readonly number[], pieces: readonly PieceRecord[]) => void;
 
   constructor(database: Database) {
@@ -30,6 +31,7 @@ export class PartialTable implements PartialCatalog {
     );
     this.#remove = database.prepare('DELETE FROM partials WHERE name = ?');
     this.#pieces = database.prepare('SELECT start, end, crc FROM pieces WHERE partial = ? ORDER BY start');
+    this.#bytes = database.prepare('SELECT bytes FROM partials WHERE name = ?');
     const forget = database.prepare<[string, number, number]>(
       'DELETE FROM pieces WHERE partial = ? AND start >= ? AND start < ?',
     );
@@ -63,6 +65,10 @@ export class PartialTable implements PartialCatalog {
 
   pieces(name: string): PieceRecord[] {
     return this.#pieces.all(name);
+  }
+
+  bytes(name: string): number {
+    return this.#bytes.get(name)?.bytes ?? 0;
   }
 
   remove(name: string): void {

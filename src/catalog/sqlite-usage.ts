@@ -2,9 +2,13 @@ import type { Database, Statement } from 'better-sqlite3';
 import type { Digest } from '../oci/digest.ts';
 import type { Evictable, UsageCatalog } from './catalog.ts';
 
-type Row = { bytes: number; used_at: number } & ({ kind: 'blob'; id: Digest } | { kind: 'partial'; id: string });
-
-const held = `SELECT coalesce(sum(end - start), 0) FROM pieces WHERE partial = name`;
+interface Row {
+  digest: Digest;
+  /** NULL for a blob. */
+  name: string | null;
+  bytes: number;
+  used_at: number;
+}
 
 /** Blobs and partials together, by use. */
 export class UsageView implements UsageCatalog {
@@ -12,12 +16,10 @@ export class UsageView implements UsageCatalog {
   readonly #oldest: Statement<[number], Row>;
 
   constructor(database: Database) {
-    this.#bytes = database.prepare(
-      `SELECT (SELECT coalesce(sum(size), 0) FROM blobs) + (SELECT coalesce(sum(end - start), 0) FROM pieces) AS bytes`,
-    );
+    this.#bytes = database.prepare('SELECT bytes FROM totals');
     this.#oldest = database.prepare(
-      `SELECT 'blob' AS kind, digest AS id, size AS bytes, used_at FROM blobs
-       UNION ALL SELECT 'partial', name, (${held}), used_at FROM partials
+      `SELECT digest, NULL AS name, size AS bytes, used_at FROM blobs
+       UNION ALL SELECT digest, name, bytes, used_at FROM partials
        ORDER BY used_at LIMIT ?`,
     );
   }
@@ -27,10 +29,8 @@ export class UsageView implements UsageCatalog {
   }
 
   oldest(limit: number): Evictable[] {
-    return this.#oldest.all(limit).map((row) => {
-      const { bytes, used_at: usedAt } = row;
-      if (row.kind === 'partial') return { kind: row.kind, name: row.id, bytes, usedAt };
-      return { kind: row.kind, digest: row.id, bytes, usedAt };
+    return this.#oldest.all(limit).map(({ digest, name, bytes, used_at: usedAt }) => {
+      return { digest, name: name ?? undefined, bytes, usedAt };
     });
   }
 }

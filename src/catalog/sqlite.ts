@@ -4,6 +4,7 @@ import { migrate } from './migrations.ts';
 import { BlobTable } from './sqlite-blobs.ts';
 import { ManifestTable } from './sqlite-manifests.ts';
 import { PartialTable } from './sqlite-partials.ts';
+import { PinTable } from './sqlite-pins.ts';
 import { ReferrersTable } from './sqlite-referrers.ts';
 import { RepositoryTable } from './sqlite-repositories.ts';
 import { TagTable } from './sqlite-tags.ts';
@@ -18,6 +19,7 @@ export class SqliteCatalog implements Catalog {
   readonly manifests: ManifestTable;
   readonly tags: TagTable;
   readonly referrers: ReferrersTable;
+  readonly pins: PinTable;
 
   /** Opens or makes the file. @throws CatalogError when another process has it, or it cannot be used. */
   constructor(path: string) {
@@ -29,6 +31,7 @@ export class SqliteCatalog implements Catalog {
     this.manifests = new ManifestTable(this.#database, repositories);
     this.tags = new TagTable(this.#database, repositories);
     this.referrers = new ReferrersTable(this.#database, repositories);
+    this.pins = new PinTable(this.#database, repositories);
   }
 
   flush(): void {

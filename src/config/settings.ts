@@ -1,6 +1,7 @@
 import type { Network } from './networks.ts';
 import type { ProxySettings } from './proxy.ts';
 import type { ConfigFile, ListenAddress, NetworkRate, UpstreamEntry } from './schema.ts';
+import type { Fraction } from './units.ts';
 
 /** One upstream, complete. Durations are milliseconds. */
 export interface UpstreamSettings {
@@ -48,7 +49,11 @@ export interface Settings {
   readonly adminToken: { readonly file: string } | undefined;
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
   readonly dataDir: string;
-  readonly cache: { readonly maxSize: number; readonly idleFlight: number };
+  readonly cache: {
+    readonly maxSize: number;
+    readonly minFree: number | Fraction;
+    readonly idleFlight: number;
+  };
   readonly defaultUpstream: string;
   readonly upstreams: readonly UpstreamSettings[];
   readonly watchdog: WatchdogSettings;
@@ -113,7 +118,7 @@ export function completeSettings(file: ConfigFile, proxy: ProxySettings = noProx
     adminToken: file.adminToken,
     tls: file.tls,
     dataDir: file.dataDir ?? './data',
-    cache: { maxSize: 100 * 2 ** 30, idleFlight: 10 * minutes, ...file.cache },
+    cache: { maxSize: 100 * 2 ** 30, minFree: { fraction: 0.05 }, idleFlight: 10 * minutes, ...file.cache },
     defaultUpstream: file.defaultUpstream ?? 'docker.io',
     upstreams: mergeUpstreams(file.upstreams ?? {}, { credentials: file.credentials, proxy }),
     watchdog: { ...watchdogDefaults, ...file.watchdog },

@@ -23,6 +23,17 @@ export function parseSize(text: string): number | undefined {
   return bytes === undefined ? undefined : Math.floor(bytes);
 }
 
+/** A part of something, > 0 and < 1. */
+export interface Fraction {
+  readonly fraction: number;
+}
+
+/** Reads `5%` as a part of the whole, and a size as bytes; `undefined` for anything else. */
+export function parseShare(text: string): number | Fraction | undefined {
+  const percent = /^(\d{1,2}(?:\.\d{1,3})?)%$/.exec(text)?.[1];
+  return percent === undefined ? parseSize(text) : { fraction: Number(percent) / 100 };
+}
+
 /** Writes bytes as people read them: `1.5 GiB`. */
 export function formatSize(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];

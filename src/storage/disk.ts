@@ -1,8 +1,8 @@
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rename, rm, statfs, writeFile } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
 import { algorithmOf, type Digest, hexOf, isDigest } from '../oci/digest.ts';
-import type { Ingest, Piece, StorageDriver, StoredBlob } from './driver.ts';
+import type { Capacity, Ingest, Piece, StorageDriver, StoredBlob } from './driver.ts';
 import { guarded, namesBelow, openIfThere, readFully, syncDirectory, writeFully } from './files.ts';
 import { Hasher, type HashStream } from './hasher.ts';
 
@@ -57,6 +57,11 @@ export class DiskStorage implements StorageDriver {
 
   async removeIngest(name: string): Promise<void> {
     await guarded('arriving content cannot be removed', () => rm(join(this.#root, 'ingest', name), { force: true }));
+  }
+
+  async capacity(): Promise<Capacity> {
+    const { blocks, bavail, bsize } = await guarded('the file system cannot be asked', () => statfs(this.#root));
+    return { total: blocks * bsize, free: bavail * bsize };
   }
 
   async probe(): Promise<void> {

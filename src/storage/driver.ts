@@ -47,6 +47,14 @@ export interface Ingest extends ReadableBytes {
   discard(): Promise<void>;
 }
 
+/** How large the place is where bytes are kept. */
+export interface Capacity {
+  /** Bytes. */
+  readonly total: number;
+  /** Bytes that can still be written. */
+  readonly free: number;
+}
+
 /** Where bytes are kept. */
 export interface StorageDriver {
   /** Opens verified content, or `undefined` when it is not there. */
@@ -61,6 +69,8 @@ export interface StorageDriver {
   ingests(): Promise<readonly string[]>;
   /** Removes arriving content that nobody has open. */
   removeIngest(name: string): Promise<void>;
+  /** How much there is room for. @throws StorageError */
+  capacity(): Promise<Capacity>;
   /** Proves that content can be written and read back. @throws StorageError */
   probe(): Promise<void>;
   close(): Promise<void>;

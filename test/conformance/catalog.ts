@@ -32,12 +32,12 @@ function keep(catalog: Catalog, index: number, { bytes, usedAt, partial }: Kept)
   if (!partial) {
     catalog.blobs.add({ digest, size: bytes, usedAt: 0 }, new Uint32Array());
     catalog.blobs.touch(digest, usedAt);
-    return { kind: 'blob', digest, bytes, usedAt };
+    return { digest, name: undefined, bytes, usedAt };
   }
   const name = `partial ${index}`;
   for (const at of [0, usedAt]) catalog.partials.put({ name, upstream: 'u', digest, size: 5000, usedAt: at });
   if (bytes > 0) catalog.partials.record(name, [0], [{ start: 5, end: 5 + bytes, crc: 1 }]);
-  return { kind: 'partial', name, bytes, usedAt };
+  return { digest, name, bytes, usedAt };
 }
 
 interface Kept {
@@ -156,14 +156,76 @@ export function catalogConformance(name: string, place: () => OpenCatalog): void
         catalog.flush();
         const sorted = expected.toSorted((a, b) => a.usedAt - b.usedAt);
         assert.deepEqual(catalog.usage.oldest(limit), sorted.slice(0, limit));
-        assert.equal(
-          catalog.usage.bytes(),
-          all.reduce((sum, { bytes }) => sum + bytes, 0),
-        );
+        const left = expected.reduce((sum, { bytes }) => sum + bytes, 0);
+        assert.equal(catalog.usage.bytes(), left);
+        for (const { name: partial, digest } of expected) {
+          if (partial === undefined) catalog.blobs.remove(digest);
+          else catalog.partials.remove(partial);
+        }
+        assert.equal(catalog.usage.bytes(), 0);
         catalog.close();
       }),
       { numRuns: 8 },
     );
+  });
+
+  catalogTest('what is recorded anew is counted once', ({ blobs, partials, usage }) => {
+    for (const bytes of [10, 30]) blobs.add({ digest: one, size: bytes, usedAt: 0 }, new Uint32Array());
+    partials.put({ name: 'a', upstream: 'u', digest: two, size: 5000, usedAt: 1 });
+    for (const end of [100, 50]) partials.record('a', [0], [{ start: 0, end, crc: 1 }]);
+    assert.deepEqual([usage.bytes(), partials.bytes('a'), partials.bytes('b')], [80, 50, 0]);
+  });
+
+  catalogTest('a manifest goes with the last of its blobs, an index with the last of its manifests', (catalog) => {
+    const { blobs, manifests, partials, tags } = catalog;
+    const [index, first, second, layer] = [digestAt(10), digestAt(11), digestAt(12), digestAt(13)];
+    const put = (digest: Digest, children: readonly Digest[], layers: readonly Digest[]) => {
+      const contents = {
+        manifests: children.map((each) => descriptor(each, 1)),
+        blobs: layers.map((each) => descriptor(each, 1)),
+      };
+      manifests.add({ ...manifestAt(1), digest }, contents);
+      manifests.grant(app, digest, 1);
+    };
+    put(index, [first, second], []);
+    put(first, [], [one, layer]);
+    put(second, [], [two, layer]);
+    tags.put(app, 'v1', { digest: index, checkedAt: 1 });
+    manifests.grantBlob(app, three, 1, 1);
+    for (const digest of [one, two]) blobs.add({ digest, size: 1, usedAt: 0 }, new Uint32Array());
+    partials.put({ name: 'a', upstream: 'u', digest: layer, size: 1, usedAt: 0 });
+    const never = () => false;
+    blobs.remove(one);
+    assert.deepEqual([manifests.abandon(one, never), manifests.abandon(three, never)], [[], []]);
+    assert.equal(manifests.claim(app, three), undefined);
+    partials.remove('a');
+    assert.deepEqual(
+      manifests.abandon(layer, (digest) => digest === one),
+      [],
+    );
+    assert.deepEqual(manifests.abandon(layer, never), [first]);
+    assert.deepEqual([manifests.find(first), manifests.granted(app, first)], [undefined, false]);
+    assert.deepEqual([manifests.granted(app, index), tags.find(app, 'v1')?.digest], [true, index]);
+    blobs.remove(two);
+    assert.deepEqual(manifests.abandon(two, never), [second, index]);
+    assert.deepEqual([manifests.find(index), tags.find(app, 'v1')], [undefined, undefined]);
+  });
+
+  catalogTest('a pinned image is all that it names, as its tag is now', ({ manifests, pins, tags }) => {
+    const contents = { manifests: [descriptor(two, 1)], blobs: [] };
+    manifests.add(manifestAt(1), contents);
+    manifests.add(manifestAt(2), { manifests: [], blobs: [descriptor(three, 1)] });
+    const pin = { repository: app, reference: 'v1' };
+    pins.add(pin);
+    pins.add(pin);
+    assert.deepEqual([pins.list(), pins.contents().has(one)], [[pin], false]);
+    tags.put(app, 'v1', { digest: one, checkedAt: 1 });
+    assert.deepEqual(pins.contents(), new Set([one, two, three]));
+    tags.put(app, 'v1', { digest: two, checkedAt: 1 });
+    assert.deepEqual(pins.contents(), new Set([two, three]));
+    pins.add({ repository: app, reference: one });
+    assert.deepEqual([pins.remove(pin), pins.remove(pin)], [true, false]);
+    assert.deepEqual(pins.contents(), new Set([one, two, three]));
   });
 
   catalogTest('a manifest is kept byte for byte, and as it came first', ({ manifests }) => {

@@ -38,6 +38,10 @@ class Records implements PartialCatalog {
     return this.#pieces;
   }
 
+  bytes(): number {
+    return this.#pieces.reduce((sum, { start, end }) => sum + end - start, 0);
+  }
+
   remove(): void {}
 }
 

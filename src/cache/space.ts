@@ -1,0 +1,102 @@
+import type { Catalog } from '../catalog/catalog.ts';
+import type { Fraction } from '../config/units.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import type { Capacity, StorageDriver } from '../storage/driver.ts';
+import type { Evictor } from './evictor.ts';
+
+/** How much may be kept. */
+export interface SpaceLimits {
+  /** Bytes. */
+  readonly maxSize: number;
+  /** What is left free on the file system: bytes, or a part of it. */
+  readonly minFree: number | Fraction;
+}
+
+/** What the space is managed with. */
+export interface SpaceParts {
+  readonly catalog: Catalog;
+  readonly storage: Pick<StorageDriver, 'capacity'>;
+  readonly evictor: Evictor;
+  readonly metrics: Metrics;
+  readonly limits: SpaceLimits;
+}
+
+/** Room that is kept for arriving content. */
+export interface Room {
+  /** How many of its bytes have been written: these the file system knows of itself. */
+  written: number;
+  /** It is not needed any more: the content is recorded, or gone. */
+  release(): void;
+}
+
+/** Below this part of all there is, room is made before anybody needs it. */
+const highMark = 1 / 40;
+/** And then so much of it. */
+const lowMark = 1 / 20;
+
+/** How much is kept, and what there is room for. What arrives has its room before its first byte is written. */
+export class Space {
+  readonly #parts: SpaceParts;
+  readonly #rooms = new Map<Room, { readonly name: string; readonly bytes: number }>();
+
+  constructor(parts: SpaceParts) {
+    this.#parts = parts;
+    parts.metrics.cacheLimit.set(parts.limits.maxSize);
+    parts.metrics.cacheBytes.set(parts.catalog.usage.bytes());
+  }
+
+  /**
+   * Keeps room for content of this name in storage, which will have so many bytes. Others go for it if they must.
+   * @returns `undefined` when there is no room: then nothing has gone. @throws StorageError
+   */
+  async reserve(name: string, bytes: number): Promise<Room | undefined> {
+    for (;;) {
+      const capacity = await this.#parts.storage.capacity();
+      const missing = bytes - this.#parts.catalog.partials.bytes(name) - this.#left(capacity);
+      if (missing <= 0) return this.#keep(name, bytes);
+      if (bytes > this.#most(capacity) || !(await this.#parts.evictor.free(missing))) return undefined;
+    }
+  }
+
+  /** Makes room before it is needed, when little is left. @throws StorageError */
+  async makeRoom(): Promise<void> {
+    const { catalog, evictor, metrics, storage } = this.#parts;
+    const capacity = await storage.capacity();
+    const most = this.#most(capacity);
+    const left = this.#left(capacity);
+    if (left < most * highMark) {
+      const wanted = Math.ceil(most * lowMark - left);
+      // Where not so much may go, what must is still too much.
+      if (!(await evictor.free(wanted)) && left < 0) await evictor.free(-left);
+    }
+    metrics.cacheBytes.set(catalog.usage.bytes());
+  }
+
+  #keep(name: string, bytes: number): Room {
+    const room = { written: this.#parts.catalog.partials.bytes(name), release: () => void this.#rooms.delete(room) };
+    this.#rooms.set(room, { name, bytes });
+    return room;
+  }
+
+  /** All that could ever be kept. */
+  #most({ total }: Capacity): number {
+    return Math.min(this.#parts.limits.maxSize, total - this.#minFree(total));
+  }
+
+  /** What is left now; less than nothing where too much is kept. */
+  #left({ total, free }: Capacity): number {
+    const { catalog, limits } = this.#parts;
+    let kept = catalog.usage.bytes();
+    let unwritten = 0;
+    for (const [{ written }, { name, bytes }] of this.#rooms) {
+      kept += Math.max(0, bytes - catalog.partials.bytes(name));
+      unwritten += Math.max(0, bytes - written);
+    }
+    return Math.min(limits.maxSize - kept, free - unwritten - this.#minFree(total));
+  }
+
+  #minFree(total: number): number {
+    const { minFree } = this.#parts.limits;
+    return typeof minFree === 'number' ? minFree : Math.ceil(total * minFree.fraction);
+  }
+}

@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { get, type IncomingMessage } from 'node:http';
+import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { test } from 'node:test';
+import { digestOf, hexOf } from '../../src/oci/digest.ts';
+import { fetchRaw } from '../support/client.ts';
+import { always, corruptAt, ignoreRange, stallAfter } from '../support/faults.ts';
+import { lacking } from '../support/lacking.ts';
+import { type Scene, setScene } from '../support/scene.ts';
+import { freeBytes, smallDisk } from '../support/small-disk.ts';
+import { until } from '../support/until.ts';
+
+const mib = 2 ** 20;
+const skip = lacking(['mount', 'umount'], { root: true });
+
+function isStored(dataDir: string, blob: Buffer): boolean {
+  const hex = hexOf(digestOf(blob));
+  return existsSync(join(dataDir, 'blobs/sha256', hex.slice(0, 2), hex));
+}
+
+const right = (answer: { body: Buffer; complete: boolean }, bytes: Buffer) =>
+  answer.complete && answer.body.equals(bytes);
+
+/** Fetches it through the mirror, and waits until it is put away. */
+async function bring({ blobUrl, mirror }: Scene, blob: Buffer): Promise<void> {
+  assert.ok(right(await fetchRaw(blobUrl(digestOf(blob))), blob));
+  await until(async () => isStored(mirror.dataDir, blob) && /^weir_flights 0$/m.test(await mirror.metrics()));
+}
+
+test('a disk of 64 MiB serves three times as much, and some of it always stays free', { skip }, async (t) => {
+  const dataDir = smallDisk(64);
+  const scene = await setScene(t, {
+    layers: [20 * mib, 30 * mib, 25 * mib, 40 * mib, 35 * mib, 45 * mib],
+    config: { cache: { minFree: '8MiB' } },
+    mirror: { dataDir },
+  });
+  for (const layer of scene.image.layers) {
+    await bring(scene, layer);
+    assert.ok(freeBytes(dataDir) >= 8 * mib - mib / 2, `${freeBytes(dataDir)} are left`);
+  }
+  assert.equal(isStored(dataDir, scene.layer), false);
+  assert.ok(right(await fetchRaw(scene.layerUrl), scene.layer));
+  assert.equal(scene.mirror.log.filter(({ message }) => message.includes('no room')).length, 0);
+});
+
+test('blobs that come together share what room there is: none fails, and the disk is not overfilled', {
+  skip,
+}, async (t) => {
+  const dataDir = smallDisk(64);
+  const scene = await setScene(t, {
+    layers: [30 * mib, 30 * mib, 30 * mib],
+    config: { cache: { minFree: '5%' } },
+    mirror: { dataDir },
+  });
+  const answers = await Promise.all(scene.image.layers.map((layer) => fetchRaw(scene.blobUrl(digestOf(layer)))));
+  for (const [index, layer] of scene.image.layers.entries()) assert.ok(right(answers[index] ?? assert.fail(), layer));
+  assert.ok(freeBytes(dataDir) >= 3 * mib);
+});
+
+test('a blob larger than the disk is passed on, however its readers stand, and nothing goes for it', {
+  skip,
+}, async (t) => {
+  const dataDir = smallDisk(64);
+  const scene = await setScene(t, { layers: [150 * mib, 10 * mib], mirror: { dataDir } });
+  const [large = Buffer.alloc(0), small = Buffer.alloc(0)] = scene.image.layers;
+  await bring(scene, small);
+  const from = 120 * mib;
+  const [whole, late, tail] = await Promise.all([
+    fetchRaw(scene.layerUrl),
+    fetchRaw(scene.layerUrl),
+    fetchRaw(scene.layerUrl, { headers: { range: `bytes=${from}-` } }),
+  ]);
+  assert.ok(right(whole, large));
+  assert.ok(right(late, large));
+  assert.ok(right(tail, large.subarray(from)));
+  const range = await fetchRaw(scene.layerUrl, { headers: { range: 'bytes=1000000-1999999' } });
+  assert.ok(right(range, large.subarray(1_000_000, 2_000_000)));
+  assert.deepEqual([isStored(dataDir, large), isStored(dataDir, small)], [false, true]);
+  assert.match(await scene.mirror.metrics(), /weir_served_bytes_total\{source="pass"\} [1-9]/);
+});
+
+test('what is passed on from an upstream without Range waits for its reader', { skip }, async (t) => {
+  const scene = await setScene(t, { layers: [150 * mib], mirror: { dataDir: smallDisk(64) } });
+  await fetchRaw(scene.manifestUrl);
+  scene.upstream.faults.push(ignoreRange());
+  assert.ok(right(await fetchRaw(scene.layerUrl), scene.layer));
+  assert.equal(scene.upstream.blobRequests.filter(({ sent }) => sent > mib).length, 1);
+});
+
+test('a disk that fills in the middle of a blob is not the node’s trouble', { skip }, async (t) => {
+  const dataDir = smallDisk(64);
+  const scene = await setScene(t, {
+    layers: [40 * mib],
+    config: { cache: { minFree: '0B' } },
+    upstream: { stallTimeout: '60s' },
+    mirror: { dataDir },
+  });
+  scene.upstream.faults.push(stallAfter(15 * mib, 1000, { times: always }));
+  let filled = false;
+  const answer = await fetchRaw(scene.layerUrl, {
+    onBytes: (received) => {
+      if (received > 10 * mib && !filled) {
+        filled = true;
+        fill(join(dataDir, 'somebody-else'), freeBytes(dataDir));
+      }
+      return undefined;
+    },
+  });
+  assert.ok(filled);
+  assert.ok(right(answer, scene.layer));
+  assert.ok(scene.mirror.log.some(({ message }) => message.includes('there is no room for a blob')));
+  await until(() => readdirSync(join(dataDir, 'ingest')).length === 0);
+});
+
+/** Writes until there is no more room. */
+function fill(path: string, bytes: number): void {
+  try {
+    writeFileSync(path, Buffer.alloc(bytes));
+  } catch (error) {
+    assert.ok(error instanceof Error && 'code' in error && error.code === 'ENOSPC');
+  }
+}
+
+test('a wrong blob that is passed on never looks complete', async (t) => {
+  const scene = await setScene(t, { layers: [3 * mib], config: { cache: { maxSize: '1MiB' } } });
+  scene.upstream.faults.push(corruptAt(mib, { times: always }));
+  const answer = await fetchRaw(scene.layerUrl);
+  assert.equal(answer.complete, false);
+  assert.ok(answer.body.length < scene.layer.length);
+});
+
+test('a blob that is being read stays', async (t) => {
+  const scene = await setScene(t, {
+    layers: [24 * mib, 24 * mib, 24 * mib],
+    config: { cache: { maxSize: '56MiB' } },
+  });
+  const [read = Buffer.alloc(0), other = Buffer.alloc(0), third = Buffer.alloc(0)] = scene.image.layers;
+  await bring(scene, read);
+  // This one does not read what it asked for, so the mirror cannot get rid of all of it.
+  const reading = await new Promise<IncomingMessage>((resolve) => get(scene.layerUrl, { agent: false }, resolve));
+  await bring(scene, other);
+  await bring(scene, third);
+  const stored = [read, other, third].map((layer) => isStored(scene.mirror.dataDir, layer));
+  assert.ok((await buffer(reading)).equals(read));
+  assert.deepEqual(stored, [true, false, true]);
+});
