@@ -12,6 +12,10 @@ const commands: Readonly<Record<string, { readonly about: string; readonly load:
     load: async () => (await import('./healthcheck.ts')).healthcheck,
   },
   check: { about: 'validate the configuration', load: async () => (await import('./check.ts')).check },
+  doctor: {
+    about: 'say what is wrong; doctor image IMAGE: what a watchdog will do to it',
+    load: async () => (await import('./doctor.ts')).doctor,
+  },
 };
 
 /** Runs the command that the words name, and sets the exit code: 0 ok, 1 failed, 2 usage or configuration. */

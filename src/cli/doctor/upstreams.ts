@@ -1,0 +1,56 @@
+import type { Clock } from '../../async/clock.ts';
+import type { Settings, UpstreamSettings } from '../../config/settings.ts';
+import type { Log } from '../../metrics/log.ts';
+import { Metrics } from '../../metrics/metrics.ts';
+import { UpstreamError, type UpstreamFailure } from '../../upstream/errors.ts';
+import { Registry } from '../../upstream/registry.ts';
+import { bad, type Finding, good, reasonOf } from './finding.ts';
+
+/** What no registry has: that it says so shows that it can be reached, and that our login is good. */
+const nobody = { repository: 'weir/doctor', tag: 'latest' };
+const patience = 15_000;
+
+const remedies: Readonly<Partial<Record<UpstreamFailure, string>>> = {
+  unreachable: 'check its name, the network, `proxy` and `ca`; nodes get what is held meanwhile',
+  timeout: 'check the network, and what stands between',
+  login: 'renew the credentials that are configured for it',
+  limited: 'wait, or configure credentials: more may be pulled with them',
+  forbidden: 'if that is right, allow it by `privateNetwork` or `realms`',
+};
+
+/** Checks that every endpoint of every upstream can be reached, and that credentials are taken. */
+export function examineUpstreams({ upstreams }: Settings, clock: Clock): Promise<Finding[]> {
+  const endpoints = upstreams.flatMap((upstream) => upstream.endpoints.map((endpoint) => ({ upstream, endpoint })));
+  return Promise.all(endpoints.map(({ upstream, endpoint }) => examine(upstream, endpoint, clock)));
+}
+
+async function examine(upstream: UpstreamSettings, endpoint: string, clock: Clock): Promise<Finding> {
+  const check = `upstream ${upstream.name}`;
+  let registry: Registry | undefined;
+  const giveUp = new AbortController();
+  const cancel = clock.after(patience, () => giveUp.abort(new Error('it does not answer')));
+  try {
+    registry = new Registry({ ...upstream, endpoints: [endpoint] }, clock, silent, new Metrics());
+    await registry.headManifest(nobody.repository, { tag: nobody.tag }, giveUp.signal);
+    return reached(check, upstream, endpoint);
+  } catch (error) {
+    if (error instanceof UpstreamError && error.definite) return reached(check, upstream, endpoint);
+    return failed(check, endpoint, error);
+  } finally {
+    cancel();
+    await registry?.close();
+  }
+}
+
+function reached(check: string, { credentials }: UpstreamSettings, endpoint: string): Finding {
+  return good(check, `${endpoint} answers${credentials === undefined ? '' : ', and takes the credentials'}`);
+}
+
+function failed(check: string, endpoint: string, error: unknown): Finding {
+  if (!(error instanceof UpstreamError)) return bad(check, `${endpoint}: ${reasonOf(error)}`, 'see the other lines');
+  const { kind, message, cause } = error;
+  const why = cause instanceof Error && 'code' in cause ? ` (${String(cause.code)})` : '';
+  return bad(check, `${endpoint} fails: ${message}${why}`, remedies[kind] ?? 'ask who runs it');
+}
+
+const silent: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
