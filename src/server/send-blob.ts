@@ -55,20 +55,28 @@ export async function sendBlob(parts: BlobParts, blob: BlobRequest): Promise<voi
     etag: `"${digest}"`,
     'cache-control': 'max-age=31536000, immutable',
   };
-  if (matchesNone(request.headers['if-none-match'], digest)) {
-    await parts.blobs.size(route, digest, signal);
-    response.writeHead(304, { ...apiHeaders, ...headers });
-    response.end();
-    return;
+  const late = () => new UpstreamError(route.registry.name, 'timeout', 'no first byte in time');
+  const deadline = new Deadline(parts.clock, late, signal);
+  if (blob.record.runtime.fallsBack) deadline.set(patience);
+  try {
+    if (matchesNone(request.headers['if-none-match'], digest)) {
+      await parts.blobs.size(route, digest, deadline.signal);
+      response.writeHead(304, { ...apiHeaders, ...headers });
+      response.end();
+    } else if (request.method === 'HEAD') {
+      await sendHead(parts, blob, headers, deadline.signal);
+    } else {
+      const open = await parts.blobs.open(route, digest, blob.turn, deadline.signal);
+      blob.record.source = open.origin;
+      await sendContent(parts, blob, open, headers, deadline);
+    }
+  } finally {
+    deadline.clear();
   }
-  if (request.method === 'HEAD') return sendHead(parts, blob, headers);
-  const open = await parts.blobs.open(route, digest, blob.turn, signal);
-  blob.record.source = open.origin;
-  await sendContent(parts, blob, open, headers);
 }
 
-async function sendHead(parts: BlobParts, blob: BlobRequest, headers: Headers): Promise<void> {
-  const { response, route, digest, turn, signal } = blob;
+async function sendHead(parts: BlobParts, blob: BlobRequest, headers: Headers, signal: AbortSignal): Promise<void> {
+  const { response, route, digest, turn } = blob;
   const size =
     (await parts.blobs.size(route, digest, signal)) ?? (await sizeByOpening(parts, route, digest, turn, signal));
   response.writeHead(200, { ...apiHeaders, ...headers, ...(size === undefined ? {} : { 'content-length': size }) });
@@ -87,7 +95,13 @@ async function sizeByOpening(
   return open.size;
 }
 
-async function sendContent(parts: BlobParts, blob: BlobRequest, open: OpenBlob, headers: Headers): Promise<void> {
+async function sendContent(
+  parts: BlobParts,
+  blob: BlobRequest,
+  open: OpenBlob,
+  headers: Headers,
+  deadline: Deadline,
+): Promise<void> {
   const { request, response, record, signal } = blob;
   const outcome = await rangeOf(request, open, blob.digest);
   if (outcome.kind === 'unsatisfiable') {
@@ -100,7 +114,7 @@ async function sendContent(parts: BlobParts, blob: BlobRequest, open: OpenBlob, 
   const { intervals, start, status, rangeHeaders, multipart } = framing(outcome, open.size);
   const content = open.read(intervals);
   const reader = multipart === undefined ? content : multipart.over(content, parts.budget);
-  await firstByte(parts, blob, reader, start);
+  await firstByte(reader, start, deadline);
   response.writeHead(status, { ...apiHeaders, ...headers, ...rangeHeaders });
   await sendBody(response, reader, start, { budget: parts.budget, pacer: parts.pacer, record, signal });
 }
@@ -145,15 +159,7 @@ function framing(outcome: RangeOutcome & { kind: 'whole' | 'single' | 'multiple'
   return { intervals: [{ start, end: outcome.openEnded ? toTheEnd : end }], start, status: 206, rangeHeaders };
 }
 
-async function firstByte(
-  { clock }: BlobParts,
-  { record, route, signal }: BlobRequest,
-  reader: BlobReader,
-  start: number,
-): Promise<void> {
-  const late = () => new UpstreamError(route.registry.name, 'timeout', 'no first byte in time');
-  const deadline = new Deadline(clock, late, signal);
-  if (record.runtime.fallsBack) deadline.set(patience);
+async function firstByte(reader: BlobReader, start: number, deadline: Deadline): Promise<void> {
   try {
     await reader.arrival(start, deadline.signal);
   } catch (error) {
