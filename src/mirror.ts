@@ -255,12 +255,13 @@ export class Mirror {
     };
   }
 
-  #flightEnded({ digest, registry }: Flight, error: unknown): void {
+  #flightEnded({ deliveries, digest, registry }: Flight, error: unknown): void {
     const { log } = this.#surroundings;
     const fields = { upstream: registry.name, digest };
     if (error instanceof IntegrityError) this.#metrics.integrityFailures.inc({ where: 'upstream' });
     if (error !== undefined && !(error instanceof ClosedError)) {
-      log.warn({ ...fields, error: describeError(error) }, 'a blob did not arrive');
+      const from = [...(deliveries.endpoints ?? [])];
+      log.warn({ ...fields, from, error: describeError(error) }, 'a blob did not arrive');
     } else {
       log.debug(fields, 'a blob has arrived, or waits for somebody to read it');
     }

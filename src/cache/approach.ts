@@ -2,6 +2,7 @@ import type { Clock } from '../async/clock.ts';
 import type { BlobSource } from '../upstream/blob-source.ts';
 import type { UpstreamError } from '../upstream/errors.ts';
 import type { Registry } from '../upstream/registry.ts';
+import type { Precaution } from './suspects.ts';
 
 /** One way to get at a blob. */
 export interface Attempt {
@@ -15,18 +16,22 @@ const longestPause = 5000;
 /** Where a flight turns to next: the endpoints in turn, with the name and access of any repository that joined. */
 export class Approach {
   readonly #registry: Registry;
+  readonly #precaution: Precaution;
   readonly #clock: Clock;
   readonly #sources: BlobSource[] = [];
   /** Attempts that were answered once and for all. */
   readonly #refused = new Set<string>();
   /** Attempts that are limited, and until when (monotonic ms). */
   readonly #limits = new Map<string, number>();
+  /** The only endpoint that is asked. */
+  #alone: string | undefined;
   #failures = 0;
   #failingSince: number | undefined;
   #pausedUntil = 0;
 
-  constructor(registry: Registry, clock: Clock) {
+  constructor(registry: Registry, clock: Clock, precaution: Precaution) {
     this.#registry = registry;
+    this.#precaution = precaution;
     this.#clock = clock;
   }
 
@@ -42,13 +47,19 @@ export class Approach {
 
   /** The best attempt now: one that is limited where there is no other; `undefined` when every one was refused. */
   next(): Attempt | undefined {
-    const attempts = this.#registry.health
-      .order()
+    const attempts = this.#endpoints()
       .flatMap((endpoint) => this.#sources.map((source) => ({ endpoint, source })))
       .filter((attempt) => !this.#refused.has(keyOf(attempt)));
     const now = this.#clock.now();
     const wait = (attempt: Attempt) => Math.max(now, this.#limitedUntil(attempt));
-    return attempts.toSorted((a, b) => wait(a) - wait(b))[0];
+    const [next] = attempts.toSorted((a, b) => wait(a) - wait(b));
+    if (this.#precaution.alone) this.#alone = next?.endpoint;
+    return next;
+  }
+
+  /** The repository under whose name it was asked for first. */
+  get repository(): string | undefined {
+    return this.#sources[0]?.repository;
   }
 
   /** Bytes have come that nobody had: whoever begins from the start again and again gets nowhere. */
@@ -63,18 +74,28 @@ export class Approach {
   /** An attempt is silent; the next one need not wait. @returns whether there is any use in going on. */
   stalled(attempt: Attempt, error: UpstreamError): boolean {
     this.#registry.health.note(attempt.endpoint, error);
+    this.#alone = undefined;
     return this.#isHopeful();
   }
 
   /** @returns whether there is any use in going on. */
   failed(attempt: Attempt, error: UpstreamError): boolean {
     this.#registry.health.note(attempt.endpoint, error);
+    this.#alone = undefined;
     if (error.kind === 'limited') this.#limits.set(keyOf(attempt), this.#clock.now() + (error.retryAfterMs ?? 0));
     if (error.retriable) this.#pause();
     else this.#refused.add(keyOf(attempt));
     const next = this.next();
     if (next !== undefined) this.#pausedUntil = Math.max(this.#pausedUntil, this.#limitedUntil(next));
     return this.#isHopeful() && next !== undefined;
+  }
+
+  /** Those that may be asked, the best first. Where nobody else is left, also those that have been wrong. */
+  #endpoints(): string[] {
+    if (this.#alone !== undefined) return [this.#alone];
+    const all = this.#registry.health.order();
+    const right = all.filter((endpoint) => !this.#precaution.avoid.has(endpoint));
+    return right.length > 0 ? right : all;
   }
 
   #limitedUntil(attempt: Attempt): number {

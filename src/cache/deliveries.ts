@@ -7,13 +7,16 @@ const period = 2000;
 export class Deliveries {
   readonly #clock: Clock;
   readonly #endpoints = new Set<string>();
+  readonly #hadSome: boolean;
   #attempts = 0;
   #last: string | undefined;
   #periodAt: number;
   #bytes = 0;
   #bytesBefore = 0;
 
-  constructor(clock: Clock) {
+  /** `hadSome`: some of the blob was there before. */
+  constructor(clock: Clock, hadSome: boolean) {
+    this.#hadSome = hadSome;
     this.#clock = clock;
     this.#periodAt = clock.now();
   }
@@ -23,9 +26,9 @@ export class Deliveries {
     return this.#attempts;
   }
 
-  /** Every endpoint that has brought any of it. */
-  get endpoints(): ReadonlySet<string> {
-    return this.#endpoints;
+  /** Every endpoint that has brought any of it; `undefined` where it is not known who has brought some. */
+  get endpoints(): ReadonlySet<string> | undefined {
+    return this.#hadSome ? undefined : this.#endpoints;
   }
 
   /** The endpoint that was asked last. */

@@ -4,6 +4,7 @@ import type { Digest } from '../oci/digest.ts';
 import type { Ingest, Piece, StorageError } from '../storage/driver.ts';
 import type { Registry } from '../upstream/registry.ts';
 import type { Room } from './space.ts';
+import type { Precaution } from './suspects.ts';
 import type { WindowBudget } from './window.ts';
 
 /** What content is kept with. */
@@ -44,4 +45,5 @@ export interface FlightPlan {
   readonly unkept: StorageError | undefined;
   /** What an earlier flight left, not checked yet. */
   readonly recorded: readonly Piece[];
+  readonly precaution: Precaution;
 }

@@ -55,8 +55,8 @@ export class Flight {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.over = promise;
     this.#settleOver = resolve;
-    this.deliveries = new Deliveries(context.clock);
-    this.approach = new Approach(plan.registry, context.clock);
+    this.deliveries = new Deliveries(context.clock, plan.recorded.length > 0);
+    this.approach = new Approach(plan.registry, context.clock, plan.precaution);
     this.blob = new InflightBlob(plan.ingest, plan.size, {
       held: (interval) => this.#held(interval),
       wanted: () => this.#readersChanged(),

@@ -3,6 +3,7 @@ import type { Clock } from '../async/clock.ts';
 import { SingleFlight } from '../async/singleflight.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { type Digest, hexOf } from '../oci/digest.ts';
+import { IntegrityError } from '../oci/errors.ts';
 import { type StorageDriver, StorageError } from '../storage/driver.ts';
 import type { Registry } from '../upstream/registry.ts';
 import type { Route } from '../upstream/routes.ts';
@@ -12,6 +13,7 @@ import { type FlightView, viewFlight } from './flight-view.ts';
 import { Nowhere } from './nowhere.ts';
 import { Scheduler, type SchedulerEvents } from './scheduler.ts';
 import type { Room, Space } from './space.ts';
+import { Suspects } from './suspects.ts';
 import type { Uses } from './uses.ts';
 import { WindowBudget } from './window.ts';
 
@@ -41,9 +43,11 @@ export class Flights {
   readonly #flights = new Set<Flight>();
   readonly #starts = new SingleFlight<Flight>();
   readonly #windows = new WindowBudget();
+  readonly #suspects: Suspects;
 
   constructor(context: FlightsContext) {
     this.#context = context;
+    this.#suspects = new Suspects(context.clock);
   }
 
   /** How many there are. */
@@ -95,6 +99,7 @@ export class Flights {
   }
 
   async #start(registry: Registry, digest: Digest, size: number | undefined): Promise<Flight> {
+    const precaution = this.#suspects.precaution(registry, digest);
     const { catalog, clock, idleFlight, space, uses } = this.#context;
     const letGo = uses.hold(digest);
     const known = size === undefined ? undefined : catalog.partials.find(registry.name, digest, size);
@@ -102,7 +107,7 @@ export class Flights {
     const place = await this.#place(name, digest, size);
     const recorded = known === undefined || place.unkept ? [] : catalog.partials.pieces(name);
     const scheduler = this.#scheduler(registry);
-    const plan = { registry, digest, size, name, recorded, ...place };
+    const plan = { registry, digest, size, name, recorded, precaution, ...place };
     const flight: Flight = new Flight(plan, {
       clock,
       catalog,
@@ -114,6 +119,7 @@ export class Flights {
       closed: letGo,
       ended: (error) => {
         this.#flights.delete(flight);
+        this.#judge(flight, error);
         this.#context.ended(flight, error);
       },
     });
@@ -136,6 +142,21 @@ export class Flights {
       if (!(error instanceof StorageError)) throw error;
       return { room: undefined, ingest: new Nowhere(), unkept: error };
     }
+  }
+
+  /** Where it is not known who sent wrong bytes, the blob is fetched again, until it is. */
+  #judge({ registry, digest, approach, blob, deliveries }: Flight, error: unknown): void {
+    if (blob.verified) this.#suspects.clear(registry, digest);
+    if (!(error instanceof IntegrityError) || !this.#suspects.blame(registry, digest, deliveries.endpoints)) return;
+    const { repository } = approach;
+    if (repository !== undefined) this.#fetchAgain({ registry, repository }, digest, blob.size).catch(() => {});
+  }
+
+  async #fetchAgain(route: Route, digest: Digest, size: number | undefined): Promise<void> {
+    const { flight } = await this.join(route, digest, size);
+    const forget = flight.expect({ share: { servedAt: 0 }, layer: 0 });
+    await flight.over;
+    forget();
   }
 
   #scheduler(registry: Registry): Scheduler {
