@@ -8,6 +8,7 @@ import type { Flight } from './cache/flight.ts';
 import { ClosedError, Flights } from './cache/flights.ts';
 import { Listings } from './cache/listings.ts';
 import { ManifestCache } from './cache/manifests.ts';
+import { Permissions } from './cache/permissions.ts';
 import { Promises } from './cache/promises.ts';
 import { describeRepair, reasonOf } from './cache/repairs.ts';
 import type { SchedulerEvents } from './cache/scheduler.ts';
@@ -62,6 +63,7 @@ export class Mirror {
   readonly #admission: Admission;
   readonly #routes: Routes;
   readonly #uses = new Uses();
+  readonly #permissions: Permissions;
   readonly #manifests: ManifestCache;
   readonly #space: Space;
   readonly #flights: Flights;
@@ -82,7 +84,8 @@ export class Mirror {
     const rules = inForce.derived(({ watchdog }) => configuredRules(watchdog));
     const rulesOf: RulesOf = (address, runtime) => rules()(address, runtime);
     this.#sessions = new Sessions({ clock, metrics: this.#metrics, rulesOf });
-    this.#manifests = new ManifestCache(catalog, clock, this.#metrics);
+    this.#permissions = new Permissions(catalog.manifests, clock);
+    this.#manifests = new ManifestCache(catalog, this.#permissions, clock, this.#metrics);
     const shared = { storage, catalog, metrics: this.#metrics, uses: this.#uses };
     const evictor = new Evictor({ ...shared, forgotten: (manifests) => this.#manifests.forget(manifests) });
     this.#space = new Space({
@@ -204,7 +207,7 @@ export class Mirror {
 
   #pullParts(): PullParts {
     const { clock, log } = this.#surroundings;
-    const access = new Access(this.#catalog.manifests, clock);
+    const access = new Access(this.#catalog.manifests, this.#permissions, clock);
     const shared = { clock, catalog: this.#catalog, metrics: this.#metrics };
     const manifests = this.#manifests;
     const content = { uses: this.#uses, storage: this.#storage, flights: this.#flights };

@@ -4,6 +4,7 @@ import type { BlobClaim, ManifestCatalog } from '../catalog/catalog.ts';
 import type { Digest } from '../oci/digest.ts';
 import { isDefinite, type UpstreamError } from '../upstream/errors.ts';
 import type { Route } from '../upstream/routes.ts';
+import type { Permissions } from './permissions.ts';
 import { nameOf } from './repository-name.ts';
 
 /**
@@ -13,11 +14,13 @@ import { nameOf } from './repository-name.ts';
 export class Access {
   readonly #manifests: ManifestCatalog;
   readonly #clock: Clock;
+  readonly #permissions: Permissions;
   /** What the upstream refused lately, and until when (monotonic ms). */
   readonly #refused = new LRUCache<string, { error: UpstreamError; until: number }>({ max: 10_000 });
 
-  constructor(manifests: ManifestCatalog, clock: Clock) {
+  constructor(manifests: ManifestCatalog, permissions: Permissions, clock: Clock) {
     this.#manifests = manifests;
+    this.#permissions = permissions;
     this.#clock = clock;
   }
 
@@ -26,16 +29,20 @@ export class Access {
    * @throws UpstreamError: `absent` or `denied` where it may not; any other where that cannot be found out.
    */
   async claim(route: Route, digest: Digest, signal: AbortSignal): Promise<BlobClaim> {
+    const claim = this.#manifests.claim(nameOf(route), digest);
+    if (claim === undefined) return this.#ask(route, digest, signal);
+    await this.#permissions.renew(route, digest, (within) => this.#ask(route, digest, within), signal);
+    return claim;
+  }
+
+  async #ask(route: Route, digest: Digest, signal: AbortSignal): Promise<BlobClaim> {
     const { registry, repository } = route;
-    const name = nameOf(route);
-    const claim = this.#manifests.claim(name, digest);
-    if (claim !== undefined) return claim;
     const key = `${registry.name}/${repository}@${digest}`;
     const refused = this.#refused.get(key);
     if (refused !== undefined && refused.until > this.#clock.now()) throw refused.error;
     try {
       const { size } = await registry.hasBlob(repository, digest, signal);
-      this.#manifests.grantBlob(name, digest, size, this.#clock.wall());
+      this.#manifests.grantBlob(nameOf(route), digest, size, this.#clock.wall());
       return { size };
     } catch (error) {
       if (isDefinite(error)) {

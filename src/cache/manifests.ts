@@ -12,6 +12,7 @@ import type { UpstreamManifest } from '../upstream/registry.ts';
 import type { Route } from '../upstream/routes.ts';
 import { Asking } from './asking.ts';
 import { judge } from './freshness.ts';
+import type { Permissions } from './permissions.ts';
 import { nameOf } from './repository-name.ts';
 
 /** A manifest as it is served. */
@@ -34,6 +35,7 @@ const hotBytes = 32 * 1024 * 1024;
 /** Manifests: by digest for ever, by tag as long as they are fresh, or stale while the upstream fails. */
 export class ManifestCache {
   readonly #catalog: Catalog;
+  readonly #permissions: Permissions;
   readonly #clock: Clock;
   readonly #metrics: Metrics;
   readonly #hot = new LRUCache<Digest, HeldManifest>({
@@ -44,8 +46,9 @@ export class ManifestCache {
   readonly #absent = new LRUCache<string, { error: UpstreamError; until: number }>({ max: 10_000 });
   readonly #asking: Asking<HeldManifest>;
 
-  constructor(catalog: Catalog, clock: Clock, metrics: Metrics) {
+  constructor(catalog: Catalog, permissions: Permissions, clock: Clock, metrics: Metrics) {
     this.#catalog = catalog;
+    this.#permissions = permissions;
     this.#clock = clock;
     this.#metrics = metrics;
     this.#asking = new Asking(clock);
@@ -70,18 +73,30 @@ export class ManifestCache {
   async #byDigest(route: Route, digest: Digest, signal: AbortSignal): Promise<ServedManifest> {
     const held = this.held(digest);
     if (held !== undefined && this.#isGranted(route, digest)) {
+      await this.#permissions.renew(route, digest, (within) => this.#askFor(route, digest, held, within), signal);
       this.#metrics.cacheRequests.inc({ kind: 'manifest', result: 'hit' });
       return { ...held, stale: undefined };
     }
+    this.#metrics.cacheRequests.inc({ kind: 'manifest', result: 'miss' });
+    const key = `${keyOf(route)}@${digest}`;
+    const found = await this.#asking.ask(route.registry.name, key, signal, (within) =>
+      this.#askFor(route, digest, held, within),
+    );
+    return { ...found, stale: undefined };
+  }
+
+  /** Asks for a manifest by its digest, unless it was refused lately. */
+  async #askFor(
+    route: Route,
+    digest: Digest,
+    held: HeldManifest | undefined,
+    signal: AbortSignal,
+  ): Promise<HeldManifest> {
     const key = `${keyOf(route)}@${digest}`;
     const absent = this.#absent.get(key);
     if (absent !== undefined && absent.until > this.#clock.now()) throw absent.error;
-    this.#metrics.cacheRequests.inc({ kind: 'manifest', result: 'miss' });
     try {
-      const found = await this.#asking.ask(route.registry.name, key, signal, (within) =>
-        this.#fetch(route, { digest }, held, within),
-      );
-      return { ...found, stale: undefined };
+      return await this.#fetch(route, { digest }, held, signal);
     } catch (error) {
       const until = this.#clock.now() + route.registry.settings.negativeTtl;
       if (isDefinite(error)) this.#absent.set(key, { error, until });

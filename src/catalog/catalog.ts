@@ -106,6 +106,8 @@ export interface ManifestCatalog {
   grant(repository: RepositoryName, digest: Digest, seenAt: number): void;
   /** Whether the upstream has ever said that the repository has this manifest. */
   granted(repository: RepositoryName, digest: Digest): boolean;
+  /** When the upstream last said that the repository has something. */
+  seenAt(repository: RepositoryName): number | undefined;
   /** The repository has this blob: the upstream said so at `seenAt`. */
   grantBlob(repository: RepositoryName, digest: Digest, size: number | undefined, seenAt: number): void;
   /** Why the repository may read this blob: one of its manifests names it, or the upstream has said so. */

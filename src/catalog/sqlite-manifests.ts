@@ -20,6 +20,7 @@ export class ManifestTable implements ManifestCatalog {
   readonly #add: (manifest: ManifestRecord, contents: ManifestContents) => void;
   readonly #grant: Statement<[number, Kind, string, number | null, number]>;
   readonly #granted: Statement<[number, Kind, string], { size: number | null }>;
+  readonly #seen: Statement<[number], { at: number | null }>;
   readonly #named: Statement<[string, number], { least: number | null; most: number | null }>;
 
   constructor(database: Database, repositories: RepositoryTable) {
@@ -32,6 +33,7 @@ export class ManifestTable implements ManifestCatalog {
        ON CONFLICT DO UPDATE SET size = coalesce(excluded.size, size), seen_at = excluded.seen_at`,
     );
     this.#granted = database.prepare('SELECT size FROM grants WHERE repository = ? AND kind = ? AND digest = ?');
+    this.#seen = database.prepare('SELECT max(seen_at) AS at FROM grants WHERE repository = ?');
     this.#named = database.prepare(
       `SELECT min(descriptors.size) AS least, max(descriptors.size) AS most FROM descriptors
        JOIN grants ON grants.digest = descriptors.manifest AND grants.kind = 'manifest'
@@ -55,6 +57,11 @@ export class ManifestTable implements ManifestCatalog {
   granted(repository: RepositoryName, digest: Digest): boolean {
     const id = this.#repositories.find(repository);
     return id !== undefined && this.#granted.get(id, 'manifest', digest) !== undefined;
+  }
+
+  seenAt(repository: RepositoryName): number | undefined {
+    const id = this.#repositories.find(repository);
+    return (id === undefined ? undefined : this.#seen.get(id)?.at) ?? undefined;
   }
 
   grantBlob(repository: RepositoryName, digest: Digest, size: number | undefined, seenAt: number): void {

@@ -72,6 +72,13 @@ export class Registry {
     return this.#wiring.health;
   }
 
+  /** Whether this repository is read with a login. @throws UpstreamError `login` when that cannot be read, or was refused just now. */
+  async hasLogin(repository: string): Promise<boolean> {
+    const [endpoint = ''] = this.settings.endpoints;
+    const target = { url: new URL(endpoint), endpoint, repository, trusted: true };
+    return (await this.#wiring.credentials.login(target)) !== undefined;
+  }
+
   /**
    * Prepares for new settings of the same upstream; what it returns puts them in force. Requests that have begun go on
    * as they are; whatever is asked from then on, for running flights too, is asked anew.

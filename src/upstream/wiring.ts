@@ -15,6 +15,7 @@ import { Transport } from './transport.ts';
 export interface Wiring {
   readonly settings: UpstreamSettings;
   readonly health: Health;
+  readonly credentials: Credentials;
   readonly transport: Transport;
   readonly exchange: Exchange;
 }
@@ -27,7 +28,7 @@ export function wire(settings: UpstreamSettings, clock: Clock, log: Log, metrics
   const tokens = new Tokens({ settings, service, credentials, clock, log });
   const auth = new Authenticator(settings.name, credentials, tokens);
   const exchange = new Exchange(settings, transport, auth, clock);
-  return { settings, health: new Health(clock, settings.endpoints), transport, exchange };
+  return { settings, health: new Health(clock, settings.endpoints), credentials, transport, exchange };
 }
 
 /** How an upstream does. */

@@ -248,6 +248,19 @@ export function catalogConformance(name: string, place: () => OpenCatalog): void
   });
 
   catalogTest(
+    'when the upstream last said that a repository has something is known for each alone',
+    ({ manifests }) => {
+      know({ manifests });
+      assert.equal(manifests.seenAt({ upstream: 'nowhere.test', name: 'app' }), undefined);
+      manifests.grant(app, one, 200);
+      manifests.grantBlob(app, two, 1, 300);
+      manifests.grant(app, two, 250);
+      assert.equal(manifests.seenAt(app), 300);
+      for (const other of elsewhere) assert.ok((manifests.seenAt(other) ?? 0) < 200);
+    },
+  );
+
+  catalogTest(
     'a repository may read a blob when a manifest that it has names it, with the size that is said there',
     ({ manifests }) => {
       know({ manifests });

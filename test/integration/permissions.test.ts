@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { digestOf } from '../../src/oci/digest.ts';
+import { fetchRaw } from '../support/client.ts';
+import { FakeClock } from '../support/clock.ts';
+import { always, status } from '../support/faults.ts';
+import { type Scene, setScene } from '../support/scene.ts';
+import { tempDir } from '../support/temp.ts';
+
+const minutes = 60_000;
+
+interface Private extends Scene {
+  readonly clock: FakeClock;
+  readonly passwordFile: string;
+  /** How often the upstream is asked while these are pulled by digest; and what comes of it. */
+  pull(): Promise<{ manifest: number; layer: number; questions: number }>;
+}
+
+/** An image that is held, of a repository that is read with a login. */
+async function holdPrivate(t: TestContext, more: object = {}): Promise<Private> {
+  const clock = new FakeClock();
+  const passwordFile = join(tempDir(), 'password');
+  writeFileSync(passwordFile, 'secret');
+  const upstream = { credentials: { username: 'mirror', passwordFile }, tagTtl: '5m', staleIfError: '1h', ...more };
+  const scene = await setScene(t, { layers: [10_000], upstream, mirror: { clock } });
+  const byDigest = scene.manifestUrl.replace(/v1$/, scene.image.manifest.digest);
+  const pull = async () => {
+    const before = scene.upstream.seen.length;
+    const manifest = (await fetchRaw(byDigest)).status;
+    const layer = (await fetchRaw(scene.layerUrl)).status;
+    return { manifest, layer, questions: scene.upstream.seen.length - before };
+  };
+  assert.equal((await fetchRaw(scene.manifestUrl)).status, 200);
+  // An upstream that fails is promised for only where all blobs are held.
+  await fetchRaw(scene.blobUrl(digestOf(scene.image.config)));
+  await pull();
+  assert.deepEqual(await pull(), { manifest: 200, layer: 200, questions: 0 });
+  return { ...scene, clock, passwordFile, pull };
+}
+
+const refusal = (code: number) => status(code, { times: always, only: () => true });
+
+test('a repository that is read with a login is asked again once its answer is older than tagTtl', async (t) => {
+  const { clock, pull } = await holdPrivate(t);
+  for (let round = 0; round < 3; round++) {
+    clock.advance(4 * minutes);
+    assert.deepEqual(await pull(), { manifest: 200, layer: 200, questions: 0 });
+    clock.advance(2 * minutes);
+    assert.deepEqual(await pull(), { manifest: 200, layer: 200, questions: 1 });
+  }
+});
+
+test('a login that was revoked opens nothing any more, however much is held', async (t) => {
+  const { clock, pull, upstream } = await holdPrivate(t);
+  upstream.faults.push(refusal(403));
+  clock.advance(6 * minutes);
+  const { manifest, layer } = await pull();
+  assert.deepEqual([manifest, layer], [404, 404]);
+  upstream.faults.length = 0;
+  clock.advance(minutes);
+  assert.deepEqual(await pull(), { manifest: 200, layer: 200, questions: 1 });
+});
+
+test('that the upstream fails, or our login, is no denial: what is held is served as long as stale tags are', async (t) => {
+  const { clock, pull, upstream, passwordFile } = await holdPrivate(t);
+  upstream.faults.push(refusal(503));
+  clock.advance(6 * minutes);
+  assert.deepEqual(Object.values(await pull()).slice(0, 2), [200, 200]);
+  upstream.faults.length = 0;
+  await rm(passwordFile);
+  clock.advance(6 * minutes);
+  assert.deepEqual(await pull(), { manifest: 200, layer: 200, questions: 0 });
+  clock.advance(60 * minutes);
+  assert.deepEqual(await pull(), { manifest: 502, layer: 502, questions: 0 });
+});
+
+test('a config.json without a login for the upstream makes nothing private', async (t) => {
+  const dockerConfig = join(tempDir(), 'config.json');
+  writeFileSync(dockerConfig, JSON.stringify({ auths: { 'other.example.com': { auth: 'eDp5' } } }));
+  const clock = new FakeClock();
+  const config = { credentials: { dockerConfig } };
+  const { upstream, layerUrl, manifestUrl } = await setScene(t, { layers: [1000], config, mirror: { clock } });
+  await fetchRaw(manifestUrl);
+  await fetchRaw(layerUrl);
+  clock.advance(24 * 60 * minutes);
+  const before = upstream.seen.length;
+  assert.equal((await fetchRaw(layerUrl)).status, 200);
+  assert.equal(upstream.seen.length, before);
+});
