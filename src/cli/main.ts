@@ -12,6 +12,10 @@ const commands: Readonly<Record<string, { readonly about: string; readonly load:
     load: async () => (await import('./healthcheck.ts')).healthcheck,
   },
   check: { about: 'validate the configuration', load: async () => (await import('./check.ts')).check },
+  'client-config': {
+    about: 'print the files that make a node use the mirror',
+    load: async () => (await import('./client-config.ts')).clientConfig,
+  },
   doctor: {
     about: 'say what is wrong; doctor image IMAGE: what a watchdog will do to it',
     load: async () => (await import('./doctor.ts')).doctor,
@@ -42,7 +46,7 @@ function print(text: string): number {
 }
 
 function usage(): string {
-  const rows = Object.entries(commands).map(([name, { about }]) => `  ${name.padEnd(13)}${about}`);
+  const rows = Object.entries(commands).map(([name, { about }]) => `  ${name.padEnd(15)}${about}`);
   return [
     'weir: a pull-through caching mirror for container images',
     '',

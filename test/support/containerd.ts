@@ -45,7 +45,12 @@ export class Containerd {
     mkdirSync(join(hosts, 'docker.io'), { recursive: true });
     const tables = mirrors.map((url) => `[host."${url}"]\ncapabilities = ["pull", "resolve"]\n`);
     writeFileSync(join(hosts, 'docker.io', 'hosts.toml'), `server = "${server}"\n[host]\n${tables.join('')}`);
-    const words = ['images', 'pull', '--hosts-dir', hosts, '--all-platforms', `docker.io/${image}`];
+    return this.pullBy(hosts, image);
+  }
+
+  /** The same, by what is in a directory like `/etc/containerd/certs.d`. */
+  pullBy(hostsDir: string, image: string): Promise<Outcome> {
+    const words = ['images', 'pull', '--hosts-dir', hostsDir, '--all-platforms', `docker.io/${image}`];
     return attempt(['ctr', '--address', this.socket, ...words]);
   }
 

@@ -20,14 +20,17 @@ export class Dockerd {
     this.#program = program;
   }
 
-  /** Starts one that asks these mirrors, in order, before docker.io. A layer is asked for once, then comes the next. */
-  static async start(mirrors: readonly string[] = []): Promise<Dockerd> {
+  /**
+   * Starts one that asks these mirrors, in order, before docker.io. A layer is asked for once, then comes the next.
+   * `more`: of a daemon.json.
+   */
+  static async start(mirrors: readonly string[] = [], more: object = {}): Promise<Dockerd> {
     const containerd = await Containerd.start();
     const dir = tempDir();
     const config = join(dir, 'daemon.json');
     const settings = { 'registry-mirrors': mirrors, 'max-download-attempts': 1, 'storage-driver': 'overlay2' };
     const network = { bridge: 'none', iptables: false, ip6tables: false };
-    writeFileSync(config, JSON.stringify({ ...settings, ...network, containerd: containerd.socket }));
+    writeFileSync(config, JSON.stringify({ ...settings, ...network, containerd: containerd.socket, ...more }));
     const places = ['--data-root', join(dir, 'data'), '--exec-root', join(dir, 'exec'), '--pidfile', join(dir, 'pid')];
     const program = await Program.start(['dockerd', '--config-file', config, '--host', hostIn(dir), ...places]);
     const daemon = new Dockerd(dir, containerd, program);
