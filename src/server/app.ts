@@ -35,6 +35,9 @@ const tlsOptions = {
   handshakeTimeout: 10_000,
 };
 
+/** A client that takes no byte of what it asked for is let go after so many milliseconds. */
+const patience = 5 * 60_000;
+
 /** A listening address, as it turned out. */
 export interface Bound {
   readonly host: string;
@@ -45,15 +48,20 @@ export interface Bound {
 export class App {
   readonly #fastify: FastifyInstance;
   readonly #certificate: Certificate | undefined;
+  readonly #patience: number;
   readonly #servers: Server[] = [];
 
-  private constructor(fastify: FastifyInstance, certificate: Certificate | undefined) {
+  private constructor(fastify: FastifyInstance, certificate: Certificate | undefined, within: number) {
     this.#fastify = fastify;
     this.#certificate = certificate;
+    this.#patience = within;
   }
 
-  /** Builds the routes; with a certificate, for HTTPS. Nothing listens yet. */
-  static async create(routes: AppRoutes, certificate?: Certificate): Promise<App> {
+  /**
+   * Builds the routes; with a certificate, for HTTPS. Nothing listens yet. `within`: milliseconds in which a client takes
+   * some of what it is sent.
+   */
+  static async create(routes: AppRoutes, certificate?: Certificate, within = patience): Promise<App> {
     const { admits = () => Promise.resolve(true) } = routes;
     const gated = (answer: Answer): Answer => {
       return async (request, response) => {
@@ -80,12 +88,17 @@ export class App {
     }
     fastify.setNotFoundHandler(raw(otherwise));
     await fastify.ready();
-    return new App(fastify, certificate);
+    return new App(fastify, certificate, within);
   }
 
   /** Listens on one more address. @throws the system's error when that cannot be done. */
   async listen({ host, port }: ListenAddress): Promise<Bound> {
-    const server = this.#createServer((request, response) => this.#fastify.routing(request, response));
+    const server = this.#createServer((request, response) => {
+      // While there is nothing to send, it is not the client that is silent.
+      response.on('timeout', () => response.writableLength > 0 && response.destroy());
+      this.#fastify.routing(request, response);
+    });
+    server.timeout = this.#patience;
     server.on('clientError', refuseGarbage);
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
