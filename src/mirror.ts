@@ -1,31 +1,19 @@
 import { join } from 'node:path';
 import { BufferBudget } from './async/buffers.ts';
 import { type Cancel, type Clock, sleep } from './async/clock.ts';
-import { Access } from './cache/access.ts';
-import { BlobCache } from './cache/blobs.ts';
-import { Evictor } from './cache/evictor.ts';
-import type { Flight } from './cache/flight.ts';
-import { ClosedError, Flights } from './cache/flights.ts';
-import { Listings } from './cache/listings.ts';
-import { ManifestCache } from './cache/manifests.ts';
-import { Permissions } from './cache/permissions.ts';
-import { Promises } from './cache/promises.ts';
-import { describeRepair, reasonOf } from './cache/repairs.ts';
-import type { SchedulerEvents } from './cache/scheduler.ts';
-import { Space } from './cache/space.ts';
-import { Uses } from './cache/uses.ts';
+import { Store } from './cache/store.ts';
 import type { Catalog } from './catalog/catalog.ts';
 import { SqliteCatalog } from './catalog/sqlite.ts';
 import { InForce, type Replacement } from './config/in-force.ts';
 import type { Settings } from './config/settings.ts';
-import { describeError, type Log } from './metrics/log.ts';
+import type { Log } from './metrics/log.ts';
 import { Metrics } from './metrics/metrics.ts';
-import { IntegrityError } from './oci/errors.ts';
 import { Prefetch } from './pulls/prefetch.ts';
 import { RangeReads } from './pulls/range-reads.ts';
 import { configuredRules, type RulesOf } from './pulls/rules.ts';
 import { Sessions } from './pulls/sessions.ts';
-import { answerJson, answerMetrics, answerUnknown } from './server/admin.ts';
+import { answerJson, answerMetrics } from './server/admin.ts';
+import { answerApi } from './server/admin-api.ts';
 import { AdminGate } from './server/admin-gate.ts';
 import { Admission } from './server/admission.ts';
 import { App, type Bound } from './server/app.ts';
@@ -38,7 +26,6 @@ import { answerPull, type PullParts } from './server/pull.ts';
 import { type StatusView, viewStatus } from './server/status.ts';
 import { DiskStorage } from './storage/disk.ts';
 import type { StorageDriver } from './storage/driver.ts';
-import type { Registry } from './upstream/registry.ts';
 import { Routes } from './upstream/routes.ts';
 
 /** What a mirror takes from its surroundings. */
@@ -62,11 +49,7 @@ export class Mirror {
   readonly #budget = new BufferBudget(bufferBytes);
   readonly #admission: Admission;
   readonly #routes: Routes;
-  readonly #uses = new Uses();
-  readonly #permissions: Permissions;
-  readonly #manifests: ManifestCache;
-  readonly #space: Space;
-  readonly #flights: Flights;
+  readonly #store: Store;
   readonly #sessions: Sessions;
   readonly #apps: App[] = [];
   #logins: Logins | undefined;
@@ -84,27 +67,13 @@ export class Mirror {
     const rules = inForce.derived(({ watchdog }) => configuredRules(watchdog));
     const rulesOf: RulesOf = (address, runtime) => rules()(address, runtime);
     this.#sessions = new Sessions({ clock, metrics: this.#metrics, rulesOf });
-    this.#permissions = new Permissions(catalog.manifests, clock);
-    this.#manifests = new ManifestCache(catalog, this.#permissions, clock, this.#metrics);
-    const shared = { storage, catalog, metrics: this.#metrics, uses: this.#uses };
-    const evictor = new Evictor({ ...shared, forgotten: (manifests) => this.#manifests.forget(manifests) });
-    this.#space = new Space({
-      ...shared,
-      evictor,
-      get limits() {
-        return inForce.settings.cache;
-      },
-    });
-    this.#flights = new Flights({
-      ...shared,
+    this.#store = new Store({
+      storage,
+      catalog,
+      metrics: this.#metrics,
       clock,
-      space: this.#space,
-      get idleFlight() {
-        return inForce.settings.cache.idleFlight;
-      },
-      events: (registry) => this.#schedulerEvents(registry),
-      ended: (flight, error) => this.#flightEnded(flight, error),
-      passes: (flight, error) => this.#flightPasses(flight, error),
+      log,
+      settings: () => inForce.settings.cache,
     });
   }
 
@@ -114,7 +83,7 @@ export class Mirror {
     try {
       const catalog = new SqliteCatalog(join(settings.dataDir, 'catalog.db'));
       const mirror = new Mirror(settings, surroundings, storage, catalog);
-      await mirror.#tidy();
+      await mirror.#store.tidy();
       return mirror;
     } catch (error) {
       await storage.close();
@@ -139,20 +108,22 @@ export class Mirror {
       },
       tls && new Certificate(tls, clock, log),
     );
+    const { images, manifests, warming } = this.#store;
+    const adminParts = { images, manifests, warming, routes: this.#routes, clock, log };
     const gate = this.#inForce.derived((settings) => new AdminGate(settings, log));
     const admin = await this.#app({
       admits: (request, response) => gate().admits(request, response),
       fixed: {
         '/metrics': (request, response) => {
-          this.#metrics.flights.set(this.#flights.size);
+          this.#metrics.flights.set(this.#store.flights.size);
           return answerMetrics(this.#metrics, request, response);
         },
         '/api/status': async (request, response) => answerJson(await this.#status(), request, response),
-        '/api/flights': (request, response) => answerJson(this.#flights.views(), request, response),
+        '/api/flights': (request, response) => answerJson(this.#store.flights.views(), request, response),
         '/api/pulls': (request, response) => answerJson(this.#sessions.pulls(), request, response),
         '/api/clients': (request, response) => answerJson(this.#sessions.clients(), request, response),
       },
-      otherwise: answerUnknown,
+      otherwise: (request, response) => answerApi(adminParts, request, response),
     });
     const bound: Bound[] = [];
     for (const address of listen) bound.push(await registry.listen(address));
@@ -168,7 +139,7 @@ export class Mirror {
     this.#routes.use(settings);
     const replacement = this.#inForce.replace(settings);
     this.#metrics.cacheLimit.set(settings.cache.maxSize);
-    this.#makeRoom();
+    this.#store.makeRoom();
     return replacement;
   }
 
@@ -191,7 +162,7 @@ export class Mirror {
     this.#sessions.close();
     const closed = this.#apps.map((app) => app.close());
     for (const app of this.#apps) app.closeAllConnections();
-    await this.#flights.close();
+    await this.#store.flights.close();
     await Promise.all(closed);
     await this.#logins?.close();
     await this.#routes.close();
@@ -207,11 +178,7 @@ export class Mirror {
 
   #pullParts(): PullParts {
     const { clock, log } = this.#surroundings;
-    const access = new Access(this.#catalog.manifests, this.#permissions, clock);
-    const shared = { clock, catalog: this.#catalog, metrics: this.#metrics };
-    const manifests = this.#manifests;
-    const content = { uses: this.#uses, storage: this.#storage, flights: this.#flights };
-    const blobs = new BlobCache({ ...shared, ...content, access });
+    const { blobs, listings, manifests, promises } = this.#store;
     const prefetch = new Prefetch({ blobs, clock, log });
     const inForce = this.#inForce;
     const clientOf = inForce.derived(({ clients }) => clientAddresses(clients.trustProxy));
@@ -223,7 +190,8 @@ export class Mirror {
       },
     };
     return {
-      ...shared,
+      clock,
+      metrics: this.#metrics,
       log,
       routes: this.#routes,
       sessions: this.#sessions,
@@ -234,8 +202,8 @@ export class Mirror {
       budget: this.#budget,
       pacer: new Pacer(pacerParts),
       manifests,
-      promises: new Promises({ blobs: this.#catalog.blobs, flights: this.#flights, manifests, clock }),
-      listings: new Listings(manifests, this.#catalog, clock),
+      promises,
+      listings,
       blobs,
       get prefetch() {
         return inForce.settings.prefetch ? prefetch : undefined;
@@ -246,50 +214,6 @@ export class Mirror {
   #status(): Promise<StatusView> {
     const cache = { bytes: this.#catalog.usage.bytes(), limit: this.#inForce.settings.cache.maxSize };
     return viewStatus({ metrics: this.#metrics, routes: this.#routes, cache });
-  }
-
-  #schedulerEvents({ name }: Registry): SchedulerEvents {
-    return {
-      received: (endpoint, bytes) => this.#metrics.upstreamBytes.inc({ upstream: name, endpoint }, bytes),
-      repaired: (repair) => {
-        this.#metrics.upstreamRepairs.inc({ reason: reasonOf(repair.error) });
-        this.#surroundings.log.warn(describeRepair(repair), 'a part of a blob did not come as it should');
-      },
-    };
-  }
-
-  #flightEnded({ deliveries, digest, registry }: Flight, error: unknown): void {
-    const { log } = this.#surroundings;
-    const fields = { upstream: registry.name, digest };
-    if (error instanceof IntegrityError) this.#metrics.integrityFailures.inc({ where: 'upstream' });
-    if (error !== undefined && !(error instanceof ClosedError)) {
-      const from = [...(deliveries.endpoints ?? [])];
-      log.warn({ ...fields, from, error: describeError(error) }, 'a blob did not arrive');
-    } else {
-      log.debug(fields, 'a blob has arrived, or waits for somebody to read it');
-    }
-    this.#makeRoom();
-  }
-
-  #makeRoom(): void {
-    const { log } = this.#surroundings;
-    this.#space
-      .makeRoom()
-      .catch((cause: unknown) => log.error({ error: describeError(cause) }, 'no room could be made'));
-  }
-
-  #flightPasses({ digest, registry, blob }: Flight, error: Error | undefined): void {
-    const fields = { upstream: registry.name, digest, bytes: blob.size, error: error?.message };
-    this.#surroundings.log.warn(fields, 'there is no room for a blob: it is passed on, and not kept');
-  }
-
-  /** What a crash left behind without a record is nobody's. */
-  async #tidy(): Promise<void> {
-    const recorded = new Set(this.#catalog.partials.list().map(({ name }) => name));
-    for (const name of await this.#storage.ingests()) {
-      if (!recorded.has(name)) await this.#storage.removeIngest(name);
-    }
-    await this.#space.makeRoom();
   }
 
   #flushRegularly(): void {

@@ -23,7 +23,7 @@ export interface FlightsContext {
   readonly storage: StorageDriver;
   readonly catalog: Catalog;
   /** Milliseconds: see `cache.idleFlight`. */
-  readonly idleFlight: number;
+  readonly idleFlight: () => number;
   readonly space: Pick<Space, 'reserve'>;
   readonly uses: Uses;
   /** What the scheduler of an upstream reports to. */
@@ -111,7 +111,7 @@ export class Flights {
     const flight: Flight = new Flight(plan, {
       clock,
       catalog,
-      idleAfter: idleFlight,
+      idleAfter: idleFlight(),
       windows: this.#windows,
       reserve: (content, bytes) => space.reserve(content, bytes),
       wanted: () => scheduler.pump(),

@@ -55,12 +55,12 @@ export class ManifestCache {
   }
 
   /**
-   * The manifest behind a reference, as this repository may see it.
-   * @throws UpstreamError within 8 s; RegistryError; the signal's reason.
+   * The manifest behind a reference, as this repository may see it. `anew`: a tag is asked for however fresh it is, and
+   * what it was before does not count. @throws UpstreamError within 8 s; RegistryError; the signal's reason.
    */
-  resolve(route: Route, reference: Reference, signal: AbortSignal): Promise<ServedManifest> {
+  resolve(route: Route, reference: Reference, signal: AbortSignal, { anew = false } = {}): Promise<ServedManifest> {
     return 'tag' in reference
-      ? this.#byTag(route, reference.tag, signal)
+      ? this.#byTag(route, reference.tag, signal, anew)
       : this.#byDigest(route, reference.digest, signal);
   }
 
@@ -104,10 +104,11 @@ export class ManifestCache {
     }
   }
 
-  async #byTag(route: Route, tag: string, signal: AbortSignal): Promise<ServedManifest> {
+  async #byTag(route: Route, tag: string, signal: AbortSignal, anew: boolean): Promise<ServedManifest> {
     const record = this.#catalog.tags.find(nameOf(route), tag);
     const held = record?.digest === undefined ? undefined : this.held(record.digest);
-    const { fresh, usable } = judge(record, this.#clock.wall(), route.registry.settings);
+    const judged = judge(record, this.#clock.wall(), route.registry.settings);
+    const { fresh, usable } = anew ? { fresh: false, usable: false } : judged;
     if (fresh && record?.digest === undefined) throw absence(route, tag);
     if (fresh && held !== undefined) {
       this.#metrics.cacheRequests.inc({ kind: 'manifest', result: 'hit' });

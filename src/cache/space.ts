@@ -18,7 +18,8 @@ export interface SpaceParts {
   readonly storage: Pick<StorageDriver, 'capacity'>;
   readonly evictor: Evictor;
   readonly metrics: Metrics;
-  readonly limits: SpaceLimits;
+  /** What is in force. */
+  readonly limits: () => SpaceLimits;
 }
 
 /** Room that is kept for arriving content. */
@@ -41,7 +42,7 @@ export class Space {
 
   constructor(parts: SpaceParts) {
     this.#parts = parts;
-    parts.metrics.cacheLimit.set(parts.limits.maxSize);
+    parts.metrics.cacheLimit.set(parts.limits().maxSize);
     parts.metrics.cacheBytes.set(parts.catalog.usage.bytes());
   }
 
@@ -60,7 +61,7 @@ export class Space {
 
   /** Makes room before it is needed, when little is left. @throws StorageError */
   async makeRoom(): Promise<void> {
-    const { catalog, evictor, metrics, storage } = this.#parts;
+    const { catalog, evictor, limits, metrics, storage } = this.#parts;
     const capacity = await storage.capacity();
     const most = this.#most(capacity);
     const left = this.#left(capacity);
@@ -70,6 +71,7 @@ export class Space {
       if (!(await evictor.free(wanted)) && left < 0) await evictor.free(-left);
     }
     metrics.cacheBytes.set(catalog.usage.bytes());
+    metrics.cacheLimit.set(limits().maxSize);
   }
 
   #keep(name: string, bytes: number): Room {
@@ -80,7 +82,7 @@ export class Space {
 
   /** All that could ever be kept. */
   #most({ total }: Capacity): number {
-    return Math.min(this.#parts.limits.maxSize, total - this.#minFree(total));
+    return Math.min(this.#parts.limits().maxSize, total - this.#minFree(total));
   }
 
   /** What is left now; less than nothing where too much is kept. */
@@ -92,11 +94,11 @@ export class Space {
       kept += Math.max(0, bytes - catalog.partials.bytes(name));
       unwritten += Math.max(0, bytes - written);
     }
-    return Math.min(limits.maxSize - kept, free - unwritten - this.#minFree(total));
+    return Math.min(limits().maxSize - kept, free - unwritten - this.#minFree(total));
   }
 
   #minFree(total: number): number {
-    const { minFree } = this.#parts.limits;
+    const { minFree } = this.#parts.limits();
     return typeof minFree === 'number' ? minFree : Math.ceil(total * minFree.fraction);
   }
 }

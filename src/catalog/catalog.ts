@@ -165,6 +165,37 @@ export interface PinCatalog {
   contents(): ReadonlySet<Digest>;
 }
 
+/** An image that is known: a tag, or a manifest that was pulled by its digest. */
+export interface ImageRecord {
+  readonly repository: RepositoryName;
+  /** `undefined` where it has none. */
+  readonly tag: string | undefined;
+  readonly digest: Digest;
+}
+
+/** What there is of an image. */
+export interface ImageContents {
+  /** The image's manifest, and those that it names and that are known. */
+  readonly manifests: readonly Digest[];
+  /** What they name, each once, with its size, and when it was used where it is in storage. */
+  readonly blobs: readonly { readonly digest: Digest; readonly size: number; readonly usedAt: number | undefined }[];
+}
+
+/** What was removed with an image. */
+export interface RemovedImage {
+  readonly manifests: readonly Digest[];
+  /** Blobs that no manifest names any more. */
+  readonly blobs: readonly Digest[];
+}
+
+/** What is kept, as images. */
+export interface ImageCatalog {
+  list(): ImageRecord[];
+  contents(digest: Digest): ImageContents;
+  /** Forgets an image, and all of it that no other image has. @returns `undefined` when there is none. */
+  remove(image: Omit<ImageRecord, 'digest'> & { readonly digest: Digest | undefined }): RemovedImage | undefined;
+}
+
 /** The facts about what is kept. Synchronous: each call is a few microseconds, and nothing interleaves. */
 export interface Catalog {
   readonly blobs: BlobCatalog;
@@ -174,6 +205,7 @@ export interface Catalog {
   readonly tags: TagCatalog;
   readonly referrers: ReferrersCatalog;
   readonly pins: PinCatalog;
+  readonly images: ImageCatalog;
   /** Writes what is buffered. */
   flush(): void;
   close(): void;

@@ -2,6 +2,7 @@ import Database from 'better-sqlite3';
 import { type Catalog, CatalogError } from './catalog.ts';
 import { migrate } from './migrations.ts';
 import { BlobTable } from './sqlite-blobs.ts';
+import { ImageView } from './sqlite-images.ts';
 import { ManifestTable } from './sqlite-manifests.ts';
 import { PartialTable } from './sqlite-partials.ts';
 import { PinTable } from './sqlite-pins.ts';
@@ -20,6 +21,7 @@ export class SqliteCatalog implements Catalog {
   readonly tags: TagTable;
   readonly referrers: ReferrersTable;
   readonly pins: PinTable;
+  readonly images: ImageView;
 
   /** Opens or makes the file. @throws CatalogError when another process has it, or it cannot be used. */
   constructor(path: string) {
@@ -32,6 +34,7 @@ export class SqliteCatalog implements Catalog {
     this.tags = new TagTable(this.#database, repositories);
     this.referrers = new ReferrersTable(this.#database, repositories);
     this.pins = new PinTable(this.#database, repositories);
+    this.images = new ImageView(this.#database, repositories);
   }
 
   flush(): void {

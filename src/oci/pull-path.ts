@@ -33,6 +33,11 @@ export function isTag(text: unknown): text is string {
   return typeof text === 'string' && tagGrammar.test(text);
 }
 
+/** Whether this can be the name of a repository. */
+export function isRepositoryName(text: string): boolean {
+  return text.length <= maxName && nameGrammar.test(text);
+}
+
 /**
  * Reads the raw request target of a pull: distribution-spec, "Endpoints". The end of the path decides, since names may
  * contain `manifests` and `blobs`. Nothing is normalised, and of percent escapes only `%3A` is undone.
@@ -69,7 +74,7 @@ function readResource(rest: string): { name: string; resource: Resource } {
 }
 
 function checkName(name: string): string {
-  if (name.length > maxName || !nameGrammar.test(name)) throw new RegistryError('NAME_INVALID');
+  if (!isRepositoryName(name)) throw new RegistryError('NAME_INVALID');
   return name;
 }
 

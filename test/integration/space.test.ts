@@ -29,10 +29,10 @@ async function bring({ blobUrl, mirror }: Scene, blob: Buffer): Promise<void> {
   await until(async () => isStored(mirror.dataDir, blob) && /^weir_flights 0$/m.test(await mirror.metrics()));
 }
 
-test('a disk of 64 MiB serves three times as much, and some of it always stays free', { skip }, async (t) => {
+test('a disk of 64 MiB serves more than it holds, and some of it always stays free', { skip }, async (t) => {
   const dataDir = smallDisk(64);
   const scene = await setScene(t, {
-    layers: [20 * mib, 30 * mib, 25 * mib, 40 * mib, 35 * mib, 45 * mib],
+    layers: [20 * mib, 30 * mib, 25 * mib, 40 * mib],
     config: { cache: { minFree: '8MiB' } },
     mirror: { dataDir },
   });
@@ -63,10 +63,10 @@ test('a blob larger than the disk is passed on, however its readers stand, and n
   skip,
 }, async (t) => {
   const dataDir = smallDisk(64);
-  const scene = await setScene(t, { layers: [150 * mib, 10 * mib], mirror: { dataDir } });
+  const scene = await setScene(t, { layers: [72 * mib, 4 * mib], mirror: { dataDir } });
   const [large = Buffer.alloc(0), small = Buffer.alloc(0)] = scene.image.layers;
   await bring(scene, small);
-  const from = 120 * mib;
+  const from = 60 * mib;
   const [whole, late, tail] = await Promise.all([
     fetchRaw(scene.layerUrl),
     fetchRaw(scene.layerUrl),
@@ -82,7 +82,7 @@ test('a blob larger than the disk is passed on, however its readers stand, and n
 });
 
 test('what is passed on from an upstream without Range waits for its reader', { skip }, async (t) => {
-  const scene = await setScene(t, { layers: [150 * mib], mirror: { dataDir: smallDisk(64) } });
+  const scene = await setScene(t, { layers: [72 * mib], mirror: { dataDir: smallDisk(64) } });
   await fetchRaw(scene.manifestUrl);
   scene.upstream.faults.push(ignoreRange());
   assert.ok(right(await fetchRaw(scene.layerUrl), scene.layer));

@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import type { ImageView } from '../../src/cache/images.ts';
+import { digestOf, hexOf } from '../../src/oci/digest.ts';
+import { fetchRaw } from '../support/client.ts';
+import { always, status } from '../support/faults.ts';
+import { makeImage, makeIndex } from '../support/images.ts';
+import { type Scene, type SceneOptions, setScene } from '../support/scene.ts';
+import { until } from '../support/until.ts';
+
+/** A scene whose admin API can be called. */
+class AdminScene {
+  readonly scene: Scene;
+
+  constructor(scene: Scene) {
+    this.scene = scene;
+  }
+
+  static async set(t: TestContext, options: SceneOptions = {}): Promise<AdminScene> {
+    return new AdminScene(await setScene(t, options));
+  }
+
+  async call(method: string, path: string, body?: unknown): Promise<{ status: number; text: string }> {
+    const { adminUrl } = this.scene.mirror;
+    const answer = await fetchRaw(`${adminUrl}/api/${path}`, {
+      method,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    return { status: answer.status, text: answer.body.toString() };
+  }
+
+  async images(): Promise<ImageView[]> {
+    return JSON.parse((await this.call('GET', 'images')).text);
+  }
+
+  /** Brings images; the lines that were said of it. */
+  async warm(images: readonly string[], platforms?: readonly string[]): Promise<Record<string, unknown>[]> {
+    const { status, text } = await this.call('POST', 'warm', { images, ...(platforms ? { platforms } : {}) });
+    assert.equal(status, 200, text);
+    return text
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+  }
+
+  isStored(blob: Buffer): boolean {
+    const hex = hexOf(digestOf(blob));
+    return existsSync(join(this.scene.mirror.dataDir, 'blobs/sha256', hex.slice(0, 2), hex));
+  }
+}
+
+test('images are listed with what is held of them, and removed with what no other image has', async (t) => {
+  const admin = await AdminScene.set(t, { layers: [3000, 2000] });
+  const { image, manifestUrl, blobUrl, upstream, mirror } = admin.scene;
+  const [first = Buffer.alloc(0), second = Buffer.alloc(0)] = image.layers;
+  upstream.push('team/app', 'v2', image);
+  await fetchRaw(manifestUrl);
+  await fetchRaw(blobUrl(digestOf(first)));
+  await until(async () => /^weir_flights 0$/m.test(await mirror.metrics()));
+  const [view, ...more] = await admin.images();
+  assert.equal(more.length, 0);
+  const size = 5000 + image.config.length;
+  const { usedAt, ...rest } = view ?? assert.fail();
+  const digest = image.manifest.digest;
+  const expected = { upstream: 'up.test', repository: 'team/app', tag: 'v1', digest, held: 3000, size };
+  assert.deepEqual(rest, { ...expected, complete: false, pinned: false });
+  assert.equal(typeof usedAt, 'number');
+  await admin.warm(['up.test/team/app:v1', 'up.test/team/app:v2']);
+  assert.deepEqual(
+    (await admin.images()).map(({ tag, complete }) => [tag, complete]),
+    [
+      ['v1', true],
+      ['v2', true],
+    ],
+  );
+  assert.equal((await admin.call('DELETE', 'images/up.test/team/app:v1')).status, 200);
+  assert.ok(admin.isStored(first));
+  assert.equal((await admin.call('DELETE', `images/up.test/team/app@${digest}`)).status, 200);
+  assert.deepEqual([await admin.images(), admin.isStored(first), admin.isStored(second)], [[], false, false]);
+  assert.equal((await admin.call('DELETE', 'images/up.test/team/app:v2')).status, 404);
+});
+
+test('a pinned image is not removed, and goes for no other', async (t) => {
+  const admin = await AdminScene.set(t, { layers: [400_000], config: { cache: { maxSize: '1MB' } } });
+  const { layer, upstream } = admin.scene;
+  assert.equal((await admin.call('POST', 'pins', { image: 'up.test/team/app:v1' })).status, 200);
+  await admin.warm(['up.test/team/app:v1']);
+  assert.deepEqual(
+    (await admin.images()).map(({ pinned }) => pinned),
+    [true],
+  );
+  assert.equal((await admin.call('DELETE', 'images/up.test/team/app:v1')).status, 409);
+  const others = [makeImage(450_000), makeImage(450_000)];
+  for (const [index, image] of others.entries()) upstream.push('team/app', `other${index}`, image);
+  for (const index of others.keys()) await admin.warm([`up.test/team/app:other${index}`]);
+  assert.ok(admin.isStored(layer));
+  assert.deepEqual(
+    others.map(({ layers: [each = layer] }) => admin.isStored(each)),
+    [false, true],
+  );
+  assert.deepEqual(
+    (await admin.images()).map(({ tag }) => tag),
+    ['other1', 'v1'],
+  );
+  assert.equal((await admin.call('DELETE', 'pins/up.test/team/app:v1')).status, 200);
+  assert.equal((await admin.call('DELETE', 'pins/up.test/team/app:v1')).status, 404);
+  assert.equal((await admin.call('DELETE', 'images/up.test/team/app:v1')).status, 200);
+  assert.equal(admin.isStored(layer), false);
+});
+
+test('an image is warmed for all platforms, or for some; what does not come is told, and not called complete', async (t) => {
+  const admin = await AdminScene.set(t, { upstream: { giveUp: '0s', negativeTtl: '0s' } });
+  const { upstream } = admin.scene;
+  const [amd, arm] = [makeImage(2000), makeImage(3000)];
+  for (const image of [amd, arm]) upstream.push('team/multi', 'x', image);
+  upstream.putManifest('team/multi', makeIndex(amd, arm), 'v1');
+  const name = 'up.test/team/multi:v1';
+  const layerOf = ({ layers: [layer = Buffer.alloc(0)] }: { layers: readonly Buffer[] }) => layer;
+  const some = await admin.warm([name], ['linux/arm64']);
+  assert.deepEqual(some.at(-1), { image: name, complete: true });
+  assert.deepEqual([admin.isStored(layerOf(amd)), admin.isStored(layerOf(arm))], [false, true]);
+  const none = await admin.warm([name], ['plan9/amd64']);
+  assert.deepEqual(none.at(-1), { image: name, complete: false });
+  const digest = digestOf(layerOf(amd));
+  const fault = status(500, { times: always, only: (path) => path.includes(digest) });
+  upstream.faults.push(fault);
+  const failing = await admin.warm([name]);
+  assert.deepEqual(failing.at(-1), { image: name, complete: false });
+  assert.ok(failing.some((line) => line['digest'] === digest && line['error'] !== undefined));
+  upstream.faults.splice(0);
+  const all = await admin.warm([name]);
+  assert.deepEqual(all.at(-1), { image: name, complete: true });
+  assert.ok(all.some((line) => line['digest'] === digest && line['held'] === 2000));
+});
+
+test('a tag is made current at once when that is asked for', async (t) => {
+  const admin = await AdminScene.set(t, { upstream: { tagTtl: '1h' } });
+  const { upstream, manifestUrl, image } = admin.scene;
+  await fetchRaw(manifestUrl);
+  const next = makeImage(100);
+  upstream.push('team/app', 'v1', next);
+  assert.equal((await fetchRaw(manifestUrl)).headers['docker-content-digest'], image.manifest.digest);
+  const answer = await admin.call('POST', 'images/up.test/team/app:v1?refresh');
+  assert.deepEqual(JSON.parse(answer.text), { digest: next.manifest.digest });
+  assert.equal((await fetchRaw(manifestUrl)).headers['docker-content-digest'], next.manifest.digest);
+  upstream.faults.push(status(500, { times: always, only: () => true }));
+  assert.equal((await admin.call('POST', 'images/up.test/team/app:v1?refresh')).status, 502);
+});
+
+test('what names no image, or is no JSON, is refused', async (t) => {
+  const admin = await AdminScene.set(t);
+  const refused: [string, string, unknown?][] = [
+    ['POST', 'pins', { image: 'up.test/UPPER:v1' }],
+    ['POST', 'pins', []],
+    ['POST', 'pins', { image: 'x'.repeat(2_000_000) }],
+    ['POST', 'warm', { images: [] }],
+    ['POST', 'warm', { images: ['up.test/team/app:v1'], platforms: 'linux/amd64' }],
+    ['DELETE', 'images/up.test/team/app:v1%zz'],
+  ];
+  for (const [method, path, body] of refused) assert.equal((await admin.call(method, path, body)).status, 400, path);
+  assert.equal((await admin.call('DELETE', 'images/other.test/team/app:v1')).status, 404);
+  assert.equal((await admin.call('PUT', 'images')).status, 404);
+});
