@@ -15,6 +15,8 @@ export interface NodeSettings {
   readonly scale?: number;
   /** Default: a CRI-O whose watchdog cannot be turned off. */
   readonly userAgent?: string;
+  /** Told of the bytes of layers as they come. */
+  readonly progress?: (bytes: number) => void;
 }
 
 /** How a pull went. Milliseconds are real. */
@@ -173,6 +175,7 @@ class Pull {
       this.#silence.bytes();
       hash.update(chunk);
       received += chunk.length;
+      this.#settings.progress?.(chunk.length);
       const now = performance.now();
       const due = eventAt === undefined ? received >= 8 : now - eventAt > interval;
       if (!due) continue;
