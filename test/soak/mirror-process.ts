@@ -81,6 +81,8 @@ async function run(config: object): Promise<void> {
         .then(() => mirror.close())
         .then(() => process.disconnect());
   });
+  // Without the soak there is nobody to end it.
+  process.once('disconnect', () => process.exit());
   process.send?.(registry[0]?.port);
 }
 
