@@ -118,7 +118,7 @@ export class Soak {
       defaultUpstream: 'up.test',
       upstreams: { 'up.test': upstream },
       cache: { maxSize: `${this.#maxSize / mebibyte}MiB`, minFree: '0%', idleFlight: '2s' },
-      watchdog: { timeout: '2s', drip: '400ms' },
+      watchdog: { timeout: '4s', drip: '400ms' },
       drainTimeout: '5s',
     };
   }
@@ -137,7 +137,7 @@ export class Soak {
       // Nobody asks a mirror that is down for more than its next start.
       while (this.#isDown) await setTimeout(50);
       const restarts = this.#restarts;
-      const node = new CrioNode({ commitRate: 64 * mebibyte, scale: 0.2 });
+      const node = new CrioNode({ commitRate: 64 * mebibyte, scale: 0.4 });
       const { error } = await node.pull(`${this.#mirror.url}/v2/team/app${random.below(images)}/manifests/v1`);
       if (error === undefined) this.#pulls++;
       else if (restarts !== this.#restarts) this.#disturbed++;
