@@ -61,7 +61,7 @@ export class Listings {
 
   /**
    * One page of what refers to a manifest, of all types: none where there is nothing, however the upstream says so.
-   * What it said before counts while it cannot be asked.
+   * What it said before counts while it cannot be asked; that it refuses is believed, as it is of a tag.
    * @throws UpstreamError within 8 s; the signal's reason.
    */
   async referrers(route: Route, digest: Digest, page: string, signal: AbortSignal): Promise<ReferrersPage> {
@@ -79,7 +79,8 @@ export class Listings {
       return await this.#askingReferrers.ask(name, key, signal, (within) => this.#fetch(route, digest, page, within));
     } catch (error) {
       signal.throwIfAborted();
-      if (!(error instanceof UpstreamError) || record === undefined || !usable) throw error;
+      const failed = error instanceof UpstreamError && !error.definite;
+      if (!failed || record === undefined || !usable) throw error;
       return recalled(record, true);
     }
   }

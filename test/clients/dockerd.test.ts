@@ -6,7 +6,8 @@ import { imagePrograms, repository } from '../support/real-image.ts';
 import { type RealScene, setRealScene } from '../support/real-scene.ts';
 import { assertUnpacked } from '../support/same-content.ts';
 
-// Docker's other image store, containerd's, comes with Docker 23; it asks as containerd does.
+// Debian 12 has Docker 20.10. The other image store, containerd's, comes with Docker 23; it asks as containerd does, whose
+// tests are beside this one.
 const skip = lacking([...imagePrograms, ...dockerPrograms], { root: true });
 
 /** Pulls an image into an empty daemon, which then has to have the original's bytes. */

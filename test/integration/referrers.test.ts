@@ -132,13 +132,13 @@ test('that a registry has no referrers API is remembered for an hour, once a man
   assert.equal(asked(), 4);
 });
 
-for (const code of [500, 503, 429, 401, 403]) {
+for (const code of [500, 503, 429]) {
   test(`an upstream that answers ${code} is an error, not an empty list; what it said before counts`, async (t) => {
     const { clock, referrersUrl, signature, sbom, upstream } = await setSignedScene(t, 'api');
     const fault = status(code, { times: always, only: referrers });
     upstream.faults.push(fault);
     const failed = await fetchRaw(referrersUrl);
-    assert.ok([502, 503, 403].includes(failed.status), String(failed.status));
+    assert.ok([502, 503].includes(failed.status), String(failed.status));
     assert.equal(failed.headers['www-authenticate'], undefined);
     Object.assign(fault, { times: 0 });
     // The time that a limit lasts.
@@ -149,6 +149,19 @@ for (const code of [500, 503, 429, 401, 403]) {
     const stale = await fetchRaw(referrersUrl);
     assertReferrers(stale, [signature, sbom]);
     assert.match(String(stale.headers['warning']), /^299 - ".*"$/);
+  });
+}
+
+for (const code of [401, 403]) {
+  test(`an upstream that answers ${code} is believed, whatever it said before`, async (t) => {
+    const { clock, referrersUrl, signature, sbom, upstream } = await setSignedScene(t, 'api');
+    assertReferrers(await fetchRaw(referrersUrl), [signature, sbom]);
+    upstream.faults.push(status(code, { times: always, only: referrers }));
+    clock.advance(6 * minutes);
+    const { status: refused, headers, body } = await fetchRaw(referrersUrl);
+    // Not 404, which clients take for an empty list.
+    assert.deepEqual([refused, JSON.parse(body.toString()).errors[0].code], [403, 'DENIED']);
+    assert.equal(headers['www-authenticate'], undefined);
   });
 }
 
