@@ -40,10 +40,7 @@ export class Images {
 
   /** All of them. */
   list(): ImageView[] {
-    const { catalog } = this.#parts;
-    catalog.flush();
-    const pins = new Set(catalog.pins.list().map((pin) => keyOf(pin.repository, pin.reference)));
-    return catalog.images.list().map((image) => this.#view(image, pins));
+    return listImages(this.#parts.catalog);
   }
 
   /** Keeps an image from going, whether or not it is here already. */
@@ -74,23 +71,30 @@ export class Images {
     for (const digest of removed.blobs) if (!uses.has(digest)) await evictor.remove({ digest, name: undefined });
     return true;
   }
+}
 
-  #view({ repository, tag, digest }: ImageRecord, pins: ReadonlySet<string>): ImageView {
-    const { blobs } = this.#parts.catalog.images.contents(digest);
-    const held = blobs.filter(({ usedAt }) => usedAt !== undefined);
-    const usedAt = held.reduce<number | null>((latest, each) => Math.max(latest ?? 0, each.usedAt ?? 0), null);
-    return {
-      upstream: repository.upstream,
-      repository: repository.name,
-      tag: tag ?? null,
-      digest,
-      held: sum(held),
-      size: sum(blobs),
-      complete: blobs.length > 0 && held.length === blobs.length,
-      usedAt,
-      pinned: [tag, digest].some((reference) => reference !== undefined && pins.has(keyOf(repository, reference))),
-    };
-  }
+/** What a catalog knows of images. */
+export function listImages(catalog: Catalog): ImageView[] {
+  catalog.flush();
+  const pins = new Set(catalog.pins.list().map((pin) => keyOf(pin.repository, pin.reference)));
+  return catalog.images.list().map((image) => viewImage(catalog, image, pins));
+}
+
+function viewImage(catalog: Catalog, { repository, tag, digest }: ImageRecord, pins: ReadonlySet<string>): ImageView {
+  const { blobs } = catalog.images.contents(digest);
+  const held = blobs.filter(({ usedAt }) => usedAt !== undefined);
+  const usedAt = held.reduce<number | null>((latest, each) => Math.max(latest ?? 0, each.usedAt ?? 0), null);
+  return {
+    upstream: repository.upstream,
+    repository: repository.name,
+    tag: tag ?? null,
+    digest,
+    held: sum(held),
+    size: sum(blobs),
+    complete: blobs.length > 0 && held.length === blobs.length,
+    usedAt,
+    pinned: [tag, digest].some((reference) => reference !== undefined && pins.has(keyOf(repository, reference))),
+  };
 }
 
 function sum(blobs: readonly { readonly size: number }[]): number {

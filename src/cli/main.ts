@@ -1,5 +1,6 @@
 import { ConfigError } from '../config/load.ts';
 import { programVersion } from '../config/version.ts';
+import { nearest } from './nearest.ts';
 import { UsageError } from './usage.ts';
 
 /** A command: gets the words behind its name, and returns the exit code. */
@@ -20,6 +21,11 @@ const commands: Readonly<Record<string, { readonly about: string; readonly load:
     about: 'say what is wrong; doctor image IMAGE: what a watchdog will do to it',
     load: async () => (await import('./doctor.ts')).doctor,
   },
+  ls: { about: 'list the images that the cache holds', load: async () => (await import('./ls.ts')).ls },
+  rm: { about: 'remove an image from the cache', load: async () => (await import('./rm.ts')).rm },
+  pin: { about: 'keep an image, however long it is not used', load: async () => (await import('./pin.ts')).pin },
+  unpin: { about: 'let an image go again', load: async () => (await import('./unpin.ts')).unpin },
+  warm: { about: 'bring images into the cache', load: async () => (await import('./warm.ts')).warm },
 };
 
 /** Runs the command that the words name, and sets the exit code: 0 ok, 1 failed, 2 usage or configuration. */
@@ -36,7 +42,11 @@ async function run([name, ...words]: readonly string[]): Promise<number> {
   if (name === '--version') return print(programVersion());
   if (name === undefined || name === '--help' || name === 'help') return print(usage());
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
-  if (command === undefined) throw new UsageError(`there is no command ${name}; weir --help lists them`);
+  if (command === undefined) {
+    const near = nearest(name, Object.keys(commands));
+    const hint = near === undefined ? 'weir --help lists them' : `did you mean ${near}?`;
+    throw new UsageError(`there is no command ${name}; ${hint}`);
+  }
   return (await command.load())(words);
 }
 

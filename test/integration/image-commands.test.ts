@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { attempt, type Outcome } from '../support/program.ts';
+import { type Scene, setScene } from '../support/scene.ts';
+import { tempDir } from '../support/temp.ts';
+
+const entry = join(import.meta.dirname, '../../src/weir.js');
+
+/** Runs a command of the program. */
+const weir = (...words: readonly string[]): Promise<Outcome> => attempt([process.execPath, entry, ...words]);
+
+/** A configuration file that says where the mirror of a scene is. */
+function configOf({ mirror }: Scene, more: object = {}): string {
+  const file = join(tempDir(), 'weir.yaml');
+  writeFileSync(file, JSON.stringify({ admin: new URL(mirror.adminUrl).host, dataDir: mirror.dataDir, ...more }));
+  return file;
+}
+
+test('images are warmed, listed, pinned and removed by commands; without a mirror they are still listed', async (t) => {
+  const token = join(tempDir(), 'token');
+  writeFileSync(token, 'secret\n');
+  const scene = await setScene(t, { config: { adminToken: { file: token } } });
+  const config = ['--config', configOf(scene, { adminToken: { file: token } })];
+  const list = join(tempDir(), 'images.txt');
+  writeFileSync(list, '# what we need\nup.test/team/app:v1  # the app\n\n');
+  const warmed = await weir('warm', '--from', list, ...config);
+  assert.deepEqual([warmed.code, warmed.stdout], [0, ''], warmed.stderr);
+  assert.match(warmed.stderr, /^up\.test\/team\/app:v1: complete, 2\.9 MiB$/m);
+  const pinned = await weir('pin', 'up.test/team/app:v1', ...config);
+  assert.deepEqual([pinned.code, pinned.stderr], [0, 'up.test/team/app:v1 is pinned\n']);
+  const listed = await weir('ls', ...config);
+  assert.match(listed.stdout, /^IMAGE .*\nup\.test\/team\/app:v1 +2\.9 MiB +complete +\d{4}-\S+ \d\d:\d\d +pinned\n$/);
+  const refused = await weir('rm', 'up.test/team/app:v1', ...config);
+  assert.deepEqual([refused.code, refused.stderr], [1, 'weir: the image is pinned: unpin it first\n']);
+  assert.equal((await weir('unpin', 'up.test/team/app:v1', ...config)).code, 0);
+  await scene.mirror.close();
+  const offline = await weir('ls', 'up.test/team/app:v1', '--json', ...config);
+  assert.equal(JSON.parse(offline.stdout)[0].complete, true);
+  assert.match(offline.stderr, /no mirror runs/);
+  const alone = await weir('rm', 'up.test/team/app:v1', ...config);
+  assert.equal(alone.code, 1);
+  assert.match(alone.stderr, /^weir: no mirror runs at 127\.0\.0\.1:\d+: --config or --admin says where it is\n$/);
+});
+
+test('what is missing at the end of warming is said, and ends with 1; a wrong call with 2', async (t) => {
+  const scene = await setScene(t);
+  const admin = ['--admin', scene.mirror.adminUrl];
+  const missing = await weir('warm', 'up.test/team/app:v1', 'up.test/team/app:v2', '--mirror', scene.mirror.adminUrl);
+  assert.equal(missing.code, 1);
+  assert.match(missing.stderr, /app:v1: complete/);
+  assert.match(missing.stderr, /app:v2: NOT complete/);
+  const [gone, wrong, none, typo, help] = await Promise.all([
+    weir('ls', 'up.test/team/app:v9', ...admin),
+    weir('rm', 'UPPER', ...admin),
+    weir('warm', ...admin),
+    weir('wram'),
+    weir('warm', '--help'),
+  ]);
+  assert.deepEqual([gone.code, wrong.code, none.code, typo.code, help.code], [1, 2, 2, 2, 0]);
+  assert.match(typo.stderr, /did you mean warm\?/);
+  assert.match(help.stdout, /Examples:/);
+});
