@@ -35,7 +35,7 @@ export interface Surroundings {
 }
 
 /** What every stream together may hold in memory. */
-const bufferBytes = 64 * 1024 * 1024;
+const bufferBytes = 32 * 1024 * 1024;
 const flushEvery = 10_000;
 const drainPoll = 100;
 
