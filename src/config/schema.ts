@@ -18,7 +18,11 @@ const repositories = z
 
 /** One upstream as a file may write it: every key optional. */
 const upstream = z.strictObject({
-  endpoints: z.array(endpoint).min(1).exactOptional().describe('Base URLs of the registry, tried in order'),
+  endpoints: z
+    .array(endpoint)
+    .min(1)
+    .exactOptional()
+    .describe('Base URLs of the registry, tried in order; where none is said, https:// and the name'),
   aliases: z
     .array(z.string().regex(/^[a-z0-9]+(?:[._-][a-z0-9]+)*$/, 'expected one lower-case path segment'))
     .exactOptional()

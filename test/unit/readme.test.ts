@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'smol-toml';
-import { loadConfig } from '../../src/config/load.ts';
 import { completeSettings } from '../../src/config/settings.ts';
-import { tempDir } from '../support/temp.ts';
 
 const root = join(import.meta.dirname, '../..');
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
@@ -23,15 +21,6 @@ function all(pattern: RegExp): string[] {
   return [...readme.matchAll(pattern)].flatMap(([, found]) => found ?? []);
 }
 
-test('every link in README.md leads to a file', () => {
-  const links = all(/\]\(([^)]+)\)/g);
-  assert.ok(links.length > 0);
-  assert.deepEqual(
-    links.filter((link) => !link.startsWith('https:') && !existsSync(join(root, link))),
-    [],
-  );
-});
-
 test('every npm script that README.md names exists, and every command of the program', () => {
   const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const named = ['start', 'test', ...all(/npm run ([a-z:]+)/g)];
@@ -42,14 +31,6 @@ test('every npm script that README.md names exists, and every command of the pro
   );
   const help = execFileSync(process.execPath, [join(root, 'src/weir.js'), '--help'], { encoding: 'utf8' });
   for (const command of all(/npm run weir -- ([a-z-]+)/g)) assert.match(help, new RegExp(`^ +${command} `, 'm'));
-});
-
-test('the configuration in README.md is valid', () => {
-  for (const [index, yaml] of blocks('yaml').entries()) {
-    const file = join(tempDir(), `${index}.yaml`);
-    writeFileSync(file, yaml);
-    assert.doesNotThrow(() => loadConfig({ file, env: {} }), yaml);
-  }
 });
 
 test('the mirror locations for nodes in README.md are upstreams of the mirror', () => {
