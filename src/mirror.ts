@@ -12,7 +12,6 @@ import { Prefetch } from './pulls/prefetch.ts';
 import { RangeReads } from './pulls/range-reads.ts';
 import { configuredRules, type RulesOf } from './pulls/rules.ts';
 import { Sessions } from './pulls/sessions.ts';
-import { answerJson, answerMetrics } from './server/admin.ts';
 import { answerApi } from './server/admin-api.ts';
 import { AdminGate } from './server/admin-gate.ts';
 import { Admission } from './server/admission.ts';
@@ -23,7 +22,7 @@ import { Logins } from './server/logins.ts';
 import { Pacer, type PacerParts } from './server/pacer.ts';
 import { answerLive, answerReady } from './server/probes.ts';
 import { answerPull, type PullParts } from './server/pull.ts';
-import { type StatusView, viewStatus } from './server/status.ts';
+import { Showing } from './server/showing.ts';
 import { DiskStorage } from './storage/disk.ts';
 import type { StorageDriver } from './storage/driver.ts';
 import { Routes } from './upstream/routes.ts';
@@ -51,6 +50,7 @@ export class Mirror {
   readonly #routes: Routes;
   readonly #store: Store;
   readonly #sessions: Sessions;
+  readonly #showing: Showing;
   readonly #apps: App[] = [];
   #logins: Logins | undefined;
   #cancelFlush: Cancel = () => {};
@@ -74,6 +74,15 @@ export class Mirror {
       clock,
       log,
       settings: () => inForce.settings.cache,
+    });
+    this.#showing = new Showing({
+      ...surroundings,
+      metrics: this.#metrics,
+      routes: this.#routes,
+      catalog,
+      flights: this.#store.flights,
+      sessions: this.#sessions,
+      cacheLimit: () => inForce.settings.cache.maxSize,
     });
   }
 
@@ -113,16 +122,7 @@ export class Mirror {
     const gate = this.#inForce.derived((settings) => new AdminGate(settings, log));
     const admin = await this.#app({
       admits: (request, response) => gate().admits(request, response),
-      fixed: {
-        '/metrics': (request, response) => {
-          this.#metrics.flights.set(this.#store.flights.size);
-          return answerMetrics(this.#metrics, request, response);
-        },
-        '/api/status': async (request, response) => answerJson(await this.#status(), request, response),
-        '/api/flights': (request, response) => answerJson(this.#store.flights.views(), request, response),
-        '/api/pulls': (request, response) => answerJson(this.#sessions.pulls(), request, response),
-        '/api/clients': (request, response) => answerJson(this.#sessions.clients(), request, response),
-      },
+      fixed: this.#showing.routes(),
       otherwise: (request, response) => answerApi(adminParts, request, response),
     });
     const bound: Bound[] = [];
@@ -150,6 +150,7 @@ export class Mirror {
   async drain(): Promise<void> {
     const { clock } = this.#surroundings;
     this.#admission.close();
+    this.#showing.close();
     const until = clock.now() + this.#inForce.settings.drainTimeout;
     const { signal } = new AbortController();
     while (clock.now() < until && (this.#sessions.active || this.#budget.streams > 0))
@@ -160,6 +161,7 @@ export class Mirror {
   async close(): Promise<void> {
     this.#cancelFlush();
     this.#sessions.close();
+    this.#showing.close();
     const closed = this.#apps.map((app) => app.close());
     for (const app of this.#apps) app.closeAllConnections();
     await this.#store.flights.close();
@@ -209,11 +211,6 @@ export class Mirror {
         return inForce.settings.prefetch ? prefetch : undefined;
       },
     };
-  }
-
-  #status(): Promise<StatusView> {
-    const cache = { bytes: this.#catalog.usage.bytes(), limit: this.#inForce.settings.cache.maxSize };
-    return viewStatus({ metrics: this.#metrics, routes: this.#routes, cache });
   }
 
   #flushRegularly(): void {

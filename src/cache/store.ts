@@ -88,11 +88,13 @@ export class Store {
     this.#space.makeRoom().catch(failed);
   }
 
-  #schedulerEvents({ name }: Registry): SchedulerEvents {
+  #schedulerEvents(registry: Registry): SchedulerEvents {
+    const { name } = registry;
     const { log, metrics } = this.#parts;
     return {
       received: (endpoint, bytes) => metrics.upstreamBytes.inc({ upstream: name, endpoint }, bytes),
       repaired: (repair) => {
+        registry.repairs++;
         metrics.upstreamRepairs.inc({ reason: reasonOf(repair.error) });
         log.warn(describeRepair(repair), 'a part of a blob did not come as it should');
       },

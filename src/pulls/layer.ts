@@ -7,6 +7,12 @@ export type LayerState = 'not requested' | 'requested' | 'sending' | 'delivered'
 /** How a stream ended. `withdrawn`: it was no download after all. */
 export type StreamEnd = 'delivered' | 'aborted' | 'failed' | 'withdrawn';
 
+/**
+ * Why nothing but single bytes goes out: more has to come from `upstream`, or the guard holds the tail because of what
+ * the node is `unpacking`.
+ */
+export type LayerWait = 'upstream' | 'unpacking';
+
 /** What part of a blob is asked for: from an offset to its end, or less than that (`undefined`). */
 export type Offset = number | undefined;
 
@@ -19,6 +25,11 @@ export class Layer implements ModelledLayer {
   sent = 0;
   /** The client reads parts of it: nothing is known of the whole. */
   parted = false;
+  /** Bytes that were sent only to break a silence. */
+  drips = 0;
+  /** When its tail was held first. */
+  heldAt: number | undefined;
+  waitsFor: LayerWait | undefined;
   #ended: 'aborted' | 'failed' | undefined;
   /** The stream that sends it now: one that was replaced has nothing to say any more. */
   #stream: object | undefined;
@@ -68,6 +79,7 @@ export class Layer implements ModelledLayer {
     }
     this.#stream = stream;
     this.#ended = undefined;
+    this.waitsFor = undefined;
     this.requestedAt = now;
     this.deliveredAt = undefined;
     this.sent = from;
@@ -80,13 +92,35 @@ export class Layer implements ModelledLayer {
 
   /** The stream has sent bytes. */
   advance(stream: object, bytes: number): void {
-    if (this.#stream === stream) this.sent += bytes;
+    if (this.#stream !== stream) return;
+    this.sent += bytes;
+    if (bytes > 1 && this.waitsFor === 'upstream') this.waitsFor = undefined;
+  }
+
+  /** The stream lets a byte go, to break a silence. */
+  drip(stream: object): void {
+    if (this.#stream !== stream) return;
+    this.drips++;
+    this.waitsFor ??= 'upstream';
+  }
+
+  /** The stream holds the tail. */
+  hold(stream: object, now: number): void {
+    if (this.#stream !== stream) return;
+    this.heldAt ??= now;
+    this.waitsFor = 'unpacking';
+  }
+
+  /** The stream holds it no longer. */
+  release(stream: object): void {
+    if (this.#stream === stream) this.waitsFor = undefined;
   }
 
   /** The stream is over. */
   end(stream: object, how: StreamEnd, now: number): void {
     if (this.#stream !== stream) return;
     this.#stream = undefined;
+    this.waitsFor = undefined;
     if (how === 'delivered') this.deliveredAt = now;
     else if (how === 'withdrawn') this.requestedAt = undefined;
     else this.#ended = how;

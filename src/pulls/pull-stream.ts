@@ -44,6 +44,8 @@ export class PullStream {
   readonly #layer: Layer | undefined;
   readonly #parts: StreamParts;
   #able = true;
+  /** Only single bytes go out. */
+  #drips = false;
   #over = false;
 
   /** Made by `Pull.request`. */
@@ -58,7 +60,8 @@ export class PullStream {
   /** Bytes are handed to the client's connection. */
   sent(bytes: number): void {
     const { silence } = this.#parts;
-    silence.broken();
+    if (bytes > 1) this.#drips = false;
+    this.#breakSilence();
     if (this.#able) silence.leave();
     this.#able = false;
     this.#layer?.advance(this, bytes);
@@ -67,9 +70,27 @@ export class PullStream {
   /** The connection has taken all that was sent, and can take more. */
   taken(): void {
     const { silence } = this.#parts;
-    silence.broken();
+    this.#breakSilence();
     if (!this.#able && !this.#over) silence.enter();
     this.#able = true;
+  }
+
+  /** What goes out next is a single byte, to break the silence. */
+  drip(): void {
+    this.#drips = true;
+    this.pull.drips++;
+    this.#layer?.drip(this);
+  }
+
+  /** Its tail is held from now on. */
+  hold(): void {
+    this.pull.holds++;
+    this.#layer?.hold(this, this.#parts.clock.now());
+  }
+
+  /** Its tail is held no longer. */
+  release(): void {
+    this.#layer?.release(this);
   }
 
   /** The response is over. `delivered`: the client's connection has taken the last byte of the blob. */
@@ -84,5 +105,10 @@ export class PullStream {
   /** Until when the last bytes of this response are to be held (monotonic ms); `undefined`: they are not. */
   holdUntil(now: number): number | undefined {
     return this.#layer?.isSentBy(this) === true ? this.pull.holdUntil(this.layer, now) : undefined;
+  }
+
+  #breakSilence(): void {
+    if (this.#drips) this.#parts.silence.dripped();
+    else this.#parts.silence.broken();
   }
 }

@@ -5,7 +5,7 @@ import type { Manifest } from '../oci/manifest.ts';
 import { downloadSlots, type Hold, holdOf, unpackedAt } from './commit-model.ts';
 import { Layer, type Offset } from './layer.ts';
 import { type IndexedLayer, type Pacing, PullStream } from './pull-stream.ts';
-import type { PullOutcome, PullView } from './pull-view.ts';
+import type { HeldOf, PullOutcome, PullView } from './pull-view.ts';
 import type { PullRules } from './rules.ts';
 import type { Runtime } from './runtimes.ts';
 import { Silence } from './silence.ts';
@@ -39,6 +39,8 @@ const retryWithin = 5 * 60_000;
 
 /** The pull of one image by one client, as the client sees it. */
 export class Pull implements Pacing {
+  /** Its number among those that are shown; 0 before. */
+  id = 0;
   readonly client: PullClient;
   readonly image: PulledImage;
   /** What all its readers share, where the upstream is the bottleneck. */
@@ -54,6 +56,7 @@ export class Pull implements Pacing {
   #open = 0;
   #restsSince = 0;
   #suspected = false;
+  #saved = false;
   #outcome: PullOutcome | undefined;
   drips = 0;
   holds = 0;
@@ -111,6 +114,11 @@ export class Pull implements Pacing {
   /** How it ended; `undefined` while it goes on. */
   get outcome(): PullOutcome | undefined {
     return this.#outcome;
+  }
+
+  /** Whether, when it ended, it looked as if its node would have cancelled it without our doing. */
+  get saved(): boolean {
+    return this.#saved;
   }
 
   /** Whether the image has this blob. */
@@ -172,7 +180,9 @@ export class Pull implements Pacing {
   settle(): PullOutcome | undefined {
     if (this.#outcome !== undefined || !this.started || this.isOpen) return undefined;
     const rests = this.#clock.now() - this.#restsSince >= restAfter;
-    if (rests || this.#isComplete()) this.#outcome = this.#judge();
+    if (!rests && !this.#isComplete()) return undefined;
+    this.#outcome = this.#judge();
+    this.#saved = (this.#outcome === 'complete' || this.#outcome === 'partial') && this.#wasAtRisk();
     return this.#outcome;
   }
 
@@ -187,29 +197,60 @@ export class Pull implements Pacing {
     const unpacked = unpackedAt(this.#layers, this.#rules.model);
     const now = this.#clock.now();
     const near = unpacked - lastByteAt >= nearLimit * timeout;
-    const able = canTimeOut(this.client.runtime.watchdog);
-    if (this.#suspected || !able || !near || now < lastByteAt + timeout || now > unpacked + retryWithin) return false;
+    if (this.#suspected || !this.#canTimeOut || !near || now < lastByteAt + timeout || now > unpacked + retryWithin)
+      return false;
     this.#suspected = true;
     return true;
   }
 
   /** As it is shown. */
-  view(): PullView {
+  view(heldOf: HeldOf): PullView {
     const { address, runtime } = this.client;
     return {
+      id: this.id,
       client: address,
       runtime: runtime.name,
       version: runtime.version,
       watchdog: runtime.watchdog,
+      timeout: this.#canTimeOut ? this.#rules.model.timeout : undefined,
       image: this.image.name,
       digest: this.image.digest,
       startedAt: this.#startedAt,
-      layers: this.#layers.map(({ descriptor: { digest, size }, sent, state }) => ({ digest, size, sent, state })),
+      layers: this.#layers.map((layer, index) => this.#viewLayer(layer, index, heldOf)),
       longestGap: this.longestGap,
       drips: this.drips,
       holds: this.holds,
+      saved: this.#saved && !this.#suspected,
+      suspectedKill: this.#suspected,
       outcome: this.#outcome,
     };
+  }
+
+  #viewLayer(layer: Layer, index: number, heldOf: HeldOf): PullView['layers'][number] {
+    const { descriptor, sent, state, waitsFor, drips } = layer;
+    const { digest, size } = descriptor;
+    const now = this.#clock.now();
+    const until = waitsFor === 'unpacking' ? this.holdUntil(index, now) : undefined;
+    const heldFor = until !== undefined && Number.isFinite(until) ? Math.round(until - now) : undefined;
+    const held = this.#outcome === undefined ? heldOf(digest, size) : undefined;
+    return { digest, size, held, sent, state, waitsFor, heldFor, drips };
+  }
+
+  get #canTimeOut(): boolean {
+    return canTimeOut(this.client.runtime.watchdog);
+  }
+
+  /**
+   * Whether its node would have seen no progress for too long: while nothing but drips flowed, or, had the last bytes
+   * gone out as soon as they could, while it unpacked.
+   */
+  #wasAtRisk(): boolean {
+    const { timeout } = this.#rules.model;
+    if (!this.#canTimeOut) return false;
+    if (this.#silence.longestUndripped >= timeout) return true;
+    const heldAt = this.#layers.flatMap((layer) => layer.heldAt ?? []);
+    const others = this.#layers.flatMap(({ heldAt, deliveredAt }) => (heldAt === undefined ? (deliveredAt ?? []) : []));
+    return heldAt.length > 0 && unpackedAt(this.#layers, this.#rules.model) - Math.max(...heldAt, ...others) >= timeout;
   }
 
   /** The same content may stand in several places: then it is asked for once or more often. */

@@ -7,7 +7,7 @@ import type { Offset } from './layer.ts';
 import { Pull, type PullClient, type PulledImage } from './pull.ts';
 import { PullGroup } from './pull-group.ts';
 import type { PullStream } from './pull-stream.ts';
-import type { PullView } from './pull-view.ts';
+import type { HeldOf, PullView } from './pull-view.ts';
 import type { RulesOf } from './rules.ts';
 
 /** Layers and promises that are remembered at most, of all clients together. */
@@ -51,6 +51,7 @@ export class Sessions {
   /** Begun, and not over. */
   readonly #live = new Set<Pull>();
   readonly #over: Pull[] = [];
+  #followed = 0;
   #cancelSettling: Cancel | undefined;
 
   constructor(parts: SessionsParts) {
@@ -70,7 +71,8 @@ export class Sessions {
     group.promise([...manifests, ...blobs].map(({ digest }) => digest));
     if (layers.length > 0) {
       const earlier = group.pullsOf(image.digest);
-      if (earlier.some((pull) => pull.suspectKill())) this.#suspect(client);
+      const cancelled = earlier.find((pull) => pull.suspectKill());
+      if (cancelled) this.#suspect(cancelled);
       group.begin(
         earlier.find(({ started }) => !started) ?? this.#pull(client, { ...image, name: group.nameOf(image) }),
         connection,
@@ -109,8 +111,8 @@ export class Sessions {
   }
 
   /** Pulls that go on, then those that ended lately, each the newest first. */
-  pulls(): PullView[] {
-    return [...[...this.#live].toReversed(), ...this.#over.toReversed()].map((pull) => pull.view());
+  pulls(heldOf: HeldOf): PullView[] {
+    return [...[...this.#live].toReversed(), ...this.#over.toReversed()].map((pull) => pull.view(heldOf));
   }
 
   /** The nodes that have pulled lately. */
@@ -130,8 +132,9 @@ export class Sessions {
   }
 
   #follow(pull: Pull): void {
+    pull.id = ++this.#followed;
     this.#live.add(pull);
-    this.#clients.pulled(pull.client);
+    this.#clients.count(pull.client, { pulls: 1 });
     pull.watch(() => this.#settle(pull));
     this.#cancelSettling ??= this.#settleLater();
   }
@@ -152,10 +155,11 @@ export class Sessions {
     const { pulls, clientGap } = this.#parts.metrics;
     pulls.inc({ runtime: pull.client.runtime.name, outcome });
     clientGap.observe(pull.longestGap / 1000);
+    if (pull.saved) this.#clients.count(pull.client, { savedPulls: 1 });
   }
 
-  #suspect(client: PullClient): void {
-    this.#clients.suspected(client);
+  #suspect({ client, saved }: Pull): void {
+    this.#clients.count(client, { suspectedKills: 1, savedPulls: saved ? -1 : 0 });
     this.#parts.metrics.suspectedKills.inc();
   }
 

@@ -13,7 +13,11 @@ export async function answerMetrics(
 
 /** Anything, as JSON: never from a cache. */
 export function answerJson(value: unknown, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const headers = { 'content-type': 'application/json', 'cache-control': 'no-store' };
+  const headers = {
+    'content-type': 'application/json',
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+  };
   reply(request, response, 200, headers, Buffer.from(JSON.stringify(value)));
   return Promise.resolve();
 }

@@ -90,8 +90,7 @@ export class Pace {
     if (this.#ready <= this.#position || now - this.#silentSince() < this.#interval()) return;
     this.#allowance = 1;
     this.#parts.metrics.drips.inc();
-    const { stream } = this.#parts;
-    if (stream) stream.pull.drips++;
+    this.#parts.stream?.drip();
     this.#wake?.();
   }
 
@@ -100,6 +99,7 @@ export class Pace {
     if (this.#heldSince === undefined) return;
     this.#parts.metrics.holdSeconds.observe((this.#parts.clock.now() - this.#heldSince) / 1000);
     this.#heldSince = undefined;
+    this.#parts.stream?.release();
   }
 
   get #isScarce(): boolean {
@@ -133,7 +133,7 @@ export class Pace {
     if (this.#heldSince === undefined) {
       this.#heldSince = now;
       metrics.holds.inc();
-      if (stream) stream.pull.holds++;
+      stream?.hold();
     }
     return true;
   }

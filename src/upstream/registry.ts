@@ -48,6 +48,8 @@ const replacedFor = 60_000;
 export class Registry {
   /** The name that clients and the catalog know it by. */
   readonly name: string;
+  /** Parts of blobs that were asked for again: counted by those who ask. */
+  repairs = 0;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #metrics: Metrics;
@@ -190,7 +192,7 @@ export class Registry {
 
   /** How it does. */
   view(): UpstreamView {
-    return viewWiring(this.#wiring);
+    return { ...viewWiring(this.#wiring), repairs: this.repairs };
   }
 
   async close(): Promise<void> {

@@ -40,10 +40,12 @@ export interface UpstreamView {
   readonly circuits: readonly CircuitView[];
   /** Manifests that may still be fetched; `null` where it does not say. */
   readonly rateLimitRemaining: number | null;
+  /** Parts of blobs that did not come as they should, and were asked for again, since the process started. */
+  readonly repairs: number;
 }
 
 /** Shows how an upstream does. */
-export function viewWiring({ settings, health, transport }: Wiring): UpstreamView {
+export function viewWiring({ settings, health, transport }: Wiring): Omit<UpstreamView, 'repairs'> {
   const circuits = transport.limits;
   const endpoints = health.views();
   const state = circuits.length > 0 ? 'limited' : bestOf(endpoints);

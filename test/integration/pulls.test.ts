@@ -42,6 +42,8 @@ test('the pull of a node is shown as the node sees it, and counted', async (t) =
   assert.ok(Date.parse(startedAt ?? '') > Date.now() - 60_000);
   assert.ok(longestGap !== undefined && longestGap < 5000, `${longestGap} ms`);
   assert.deepEqual(shown, {
+    id: 1,
+    timeout: 10_000,
     client: '127.0.0.1',
     runtime: 'cri-o',
     version: '1.31.2',
@@ -53,9 +55,12 @@ test('the pull of a node is shown as the node sees it, and counted', async (t) =
       size: layer.length,
       sent: layer.length,
       state: 'delivered',
+      drips: 0,
     })),
     drips: 0,
     holds: 0,
+    saved: false,
+    suspectedKill: false,
     outcome: 'complete',
   });
   const metrics = await mirror.metrics();
@@ -64,7 +69,15 @@ test('the pull of a node is shown as the node sees it, and counted', async (t) =
   assert.equal((await node.pull(manifestUrl)).error, undefined);
   assert.equal((await pulls()).length, 1, 'the image is present: that was no pull');
   assert.deepEqual(await clients(), [
-    { address: '127.0.0.1', runtime: 'cri-o', version: '1.31.2', watchdog: 'fixed10', pulls: 1, suspectedKills: 0 },
+    {
+      address: '127.0.0.1',
+      runtime: 'cri-o',
+      version: '1.31.2',
+      watchdog: 'fixed10',
+      pulls: 1,
+      savedPulls: 0,
+      suspectedKills: 0,
+    },
   ]);
 });
 

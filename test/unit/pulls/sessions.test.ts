@@ -64,8 +64,11 @@ function deliver(stream: PullStream, bytes: number): void {
   stream.end('delivered');
 }
 
-const states = (sessions: Sessions) => sessions.pulls().map(({ layers }) => layers.map(({ state }) => state));
-const outcomes = (sessions: Sessions) => sessions.pulls().map(({ outcome }) => outcome);
+const heldOf = (_digest: Digest, size: number) => size;
+/** Nothing is waited for. */
+const calm = { waitsFor: undefined, heldFor: undefined, drips: 0 };
+const states = (sessions: Sessions) => sessions.pulls(heldOf).map(({ layers }) => layers.map(({ state }) => state));
+const outcomes = (sessions: Sessions) => sessions.pulls(heldOf).map(({ outcome }) => outcome);
 
 test('a pull is followed from its manifest to its last byte', async () => {
   const { clock, sessions, begin, ask, counted } = setUp();
@@ -73,28 +76,32 @@ test('a pull is followed from its manifest to its last byte', async () => {
   const connection = {};
   begin(image, connection);
   deliver(ask(image.config, connection), 1000);
-  assert.deepEqual(sessions.pulls(), []);
+  assert.deepEqual(sessions.pulls(heldOf), []);
   const first = ask(image.layer(0), connection);
   const second = ask(image.layer(1));
   assert.deepEqual([first.layer, second.layer, first.pull], [0, 1, second.pull]);
   assert.equal(first.pull.share, second.pull.share);
   first.sent(4);
-  const { startedAt, ...shown } = sessions.pulls()[0] ?? {};
+  const { startedAt, ...shown } = sessions.pulls(heldOf)[0] ?? {};
   assert.match(startedAt ?? '', /^2026-01-01T/);
   assert.deepEqual(shown, {
+    id: 1,
     client: '10.0.0.1',
     runtime: 'cri-o',
     version: '1.31.2',
     watchdog: 'fixed10',
+    timeout: 10_000,
     image: image.name,
     digest: image.digest,
     layers: [
-      { digest: image.layer(0), size: 10, sent: 4, state: 'sending' },
-      { digest: image.layer(1), size: 20, sent: 0, state: 'requested' },
+      { digest: image.layer(0), size: 10, held: 10, sent: 4, state: 'sending', ...calm },
+      { digest: image.layer(1), size: 20, held: 20, sent: 0, state: 'requested', ...calm },
     ],
     longestGap: 0,
     drips: 0,
     holds: 0,
+    saved: false,
+    suspectedKill: false,
     outcome: undefined,
   });
   clock.advance(300);
@@ -106,7 +113,10 @@ test('a pull is followed from its manifest to its last byte', async () => {
   assert.deepEqual(await counted('weir_pulls_total{'), ['weir_pulls_total{runtime="cri-o",outcome="complete"} 1']);
   assert.deepEqual(await counted('weir_client_gap_seconds_sum'), ['weir_client_gap_seconds_sum 1.2']);
   assert.deepEqual(sessions.clients(), [
-    { address: '10.0.0.1', runtime: 'cri-o', version: '1.31.2', watchdog: 'fixed10', pulls: 1, suspectedKills: 0 },
+    {
+      ...{ address: '10.0.0.1', runtime: 'cri-o', version: '1.31.2', watchdog: 'fixed10' },
+      ...{ pulls: 1, savedPulls: 0, suspectedKills: 0 },
+    },
   ]);
 });
 
@@ -163,7 +173,7 @@ test('who asks only for manifests and the config pulls nothing, and who mounts p
     deliver(ask(image.layer(0), {}, 'part'), 3);
     clock.advance(2 * minute);
   }
-  assert.deepEqual(sessions.pulls(), []);
+  assert.deepEqual(sessions.pulls(heldOf), []);
   assert.deepEqual(sessions.clients(), []);
   assert.deepEqual(await counted('weir_pulls_total{'), []);
 });
@@ -175,7 +185,7 @@ test('a manifest that is asked for twice before any layer is one pull', () => {
   begin(image);
   begin(image, connection);
   assert.equal(ask(image.layer(0), connection).pull, ask(image.layer(1)).pull);
-  assert.equal(sessions.pulls().length, 1);
+  assert.equal(sessions.pulls(heldOf).length, 1);
 });
 
 test('a pull has the name that its client gave it by way of an index', () => {
@@ -192,7 +202,7 @@ test('a pull has the name that its client gave it by way of an index', () => {
   sessions.begin(crio, repository, { ...index, name: `${repository}@${index.digest}` }, {});
   begin(image);
   ask(image.layer(0));
-  assert.equal(sessions.pulls()[0]?.image, `${repository}:v1`);
+  assert.equal(sessions.pulls(heldOf)[0]?.image, `${repository}:v1`);
 });
 
 test('pulls of one image behind one address are told apart by their connections', () => {
@@ -207,7 +217,7 @@ test('pulls of one image behind one address are told apart by their connections'
   assert.notEqual(first.pull, second.pull);
   assert.equal(ask(image.layer(0), yours).pull, second.pull);
   assert.equal(ask(image.layer(1), mine).pull, first.pull);
-  assert.equal(sessions.pulls().length, 2);
+  assert.equal(sessions.pulls(heldOf).length, 2);
 });
 
 test('who asks for the whole of a layer that is on its way, or there, is somebody else', () => {
@@ -250,7 +260,7 @@ test('a stream that is resumed on a new connection goes on where it was', () => 
   first.end('aborted');
   assert.equal(ask(image.layer(0), {}, 10).pull, first.pull);
   assert.deepEqual(
-    sessions.pulls().map(({ layers }) => layers[0]?.sent),
+    sessions.pulls(heldOf).map(({ layers }) => layers[0]?.sent),
     [50, 10],
   );
 });
@@ -272,7 +282,7 @@ test('a blob of no known manifest is served without a pull', () => {
   const stream = ask(digestOf(Buffer.from('x')));
   deliver(stream, 10);
   assert.deepEqual([stream.layer, stream.holdUntil(0)], [-1, undefined]);
-  assert.deepEqual(sessions.pulls(), []);
+  assert.deepEqual(sessions.pulls(heldOf), []);
 });
 
 // What is held.
@@ -378,6 +388,84 @@ test('a pull that can be told from another is not held for it', () => {
   assert.ok(Math.abs(b - a - 20_000) < 1, `${a} and ${b}`);
 });
 
+// What is said of a layer that does not flow, and saved pulls.
+
+const lastLayer = (sessions: Sessions) => sessions.pulls(heldOf)[0]?.layers.at(-1);
+
+test('it is shown why a layer does not flow, and for how long its tail is held', () => {
+  const { clock, sessions, last } = nearEnd();
+  last.sent(8);
+  assert.equal(lastLayer(sessions)?.waitsFor, undefined);
+  last.drip();
+  last.sent(1);
+  assert.deepEqual([lastLayer(sessions)?.waitsFor, lastLayer(sessions)?.drips], ['upstream', 1]);
+  last.sent(2);
+  assert.equal(lastLayer(sessions)?.waitsFor, undefined);
+  last.hold();
+  last.drip();
+  const { waitsFor, heldFor = 0, drips } = lastLayer(sessions) ?? {};
+  assert.deepEqual([waitsFor, drips], ['unpacking', 2]);
+  assert.equal(clock.now() + heldFor, Math.round(last.holdUntil(clock.now()) ?? 0));
+  last.release();
+  assert.equal(lastLayer(sessions)?.waitsFor, undefined);
+  last.hold();
+  last.end('aborted');
+  assert.equal(lastLayer(sessions)?.waitsFor, undefined);
+});
+
+test('a pull is saved when nothing but drips flowed for as long as its node waits', () => {
+  for (const [client, silence, saved] of [
+    [crio, 9000, 0],
+    [crio, 10_000, 1],
+    [podman, 60_000, 0],
+  ] as const) {
+    const { clock, sessions, begin, ask } = setUp();
+    const image = imageOf('a', [100]);
+    begin(image, {}, client);
+    const stream = ask(image.layer(0), {}, 0, client);
+    stream.sent(8);
+    stream.taken();
+    for (let passed = 0; passed < silence; passed += 1000) {
+      clock.advance(1000);
+      stream.drip();
+      stream.sent(1);
+      stream.taken();
+    }
+    deliver(stream, 80);
+    assert.equal(sessions.pulls(heldOf)[0]?.longestGap, 1000);
+    assert.deepEqual([sessions.clients()[0]?.savedPulls, sessions.pulls(heldOf)[0]?.saved], [saved, saved === 1]);
+  }
+});
+
+test('a pull is saved when its node unpacks for too long after the moment when its last bytes were held', () => {
+  for (const [size, saved] of [
+    [8 * 60 * mib, 0],
+    [11 * 60 * mib, 1],
+  ] as const) {
+    const { clock, sessions, begin, ask } = setUp();
+    const image = imageOf('a', [size, 32]);
+    begin(image);
+    const [giantStream, last] = [ask(image.layer(0)), ask(image.layer(1))];
+    deliver(giantStream, size);
+    last.hold();
+    clock.advance((last.holdUntil(clock.now()) ?? 0) - clock.now());
+    last.release();
+    deliver(last, 32);
+    assert.equal(sessions.clients()[0]?.savedPulls, saved);
+  }
+});
+
+test('a pull that is repeated as if it had been cancelled counts as saved no longer', () => {
+  const { clock, sessions, begin, image, last } = nearEnd();
+  last.hold();
+  deliver(last, 32);
+  assert.deepEqual([sessions.clients()[0]?.savedPulls, sessions.pulls(heldOf)[0]?.saved], [1, true]);
+  clock.advance(20_000);
+  begin(image);
+  const [pull] = sessions.pulls(heldOf);
+  assert.deepEqual([sessions.clients()[0]?.savedPulls, pull?.saved, pull?.suspectedKill], [0, false, true]);
+});
+
 // Suspected kills.
 
 test('a pull that is repeated as a node does after its watchdog bit is counted, once', async () => {
@@ -392,7 +480,7 @@ test('a pull that is repeated as a node does after its watchdog bit is counted, 
   assert.deepEqual(await counted('weir_watchdog'), ['weir_watchdog_suspected_kills_total 1']);
   assert.deepEqual(sessions.clients()[0], {
     ...{ address: '10.0.0.1', runtime: 'cri-o', version: '1.31.2', watchdog: 'fixed10' },
-    ...{ pulls: 1, suspectedKills: 1 },
+    ...{ pulls: 1, savedPulls: 0, suspectedKills: 1 },
   });
 });
 
@@ -486,7 +574,7 @@ test('pulls that have ended are shown for a while', () => {
     deliver(ask(image.layer(0)), 10);
   }
   assert.deepEqual(
-    sessions.pulls().map(({ digest }) => digest),
+    sessions.pulls(heldOf).map(({ digest }) => digest),
     images
       .slice(50)
       .toReversed()
@@ -507,5 +595,5 @@ test('an image of a great many layers is followed as far as that is sensible', (
     [0, -1],
   );
   assert.equal(streams[0]?.pull, streams[1]?.pull);
-  assert.equal(sessions.pulls()[0]?.layers.length, 1024);
+  assert.equal(sessions.pulls(heldOf)[0]?.layers.length, 1024);
 });

@@ -26,3 +26,27 @@ test('silence is the time without a byte while any stream could take some', () =
   assert.equal(silence.longest, 40);
   assert.equal(silence.brokenAt, clock.now() - 1070 + 30);
 });
+
+test('what the silence would be without drips goes on through them, but for when nobody could take a byte', () => {
+  const clock = new FakeClock();
+  const silence = new Silence(clock);
+  clock.advance(500);
+  silence.enter();
+  clock.advance(10);
+  silence.dripped();
+  silence.leave();
+  clock.advance(500);
+  silence.dripped();
+  silence.enter();
+  clock.advance(20);
+  assert.deepEqual([silence.longest, silence.longestUndripped], [20, 30]);
+  silence.broken();
+  clock.advance(5);
+  assert.deepEqual([silence.longest, silence.longestUndripped], [20, 30]);
+  silence.leave();
+  clock.advance(500);
+  silence.broken();
+  silence.enter();
+  clock.advance(29);
+  assert.equal(silence.longestUndripped, 30);
+});
