@@ -78,6 +78,14 @@ test('every npm script that the documents name exists, and every command of the 
   }
 });
 
+test('every command of the program is explained', () => {
+  const all = documents.flatMap(codeIn).join('\n');
+  const commands = [...weir('--help').matchAll(/^ {2}([a-z][a-z-]*) {2,}/gm)].map(([, name]) => name);
+  assert.ok(commands.length > 4);
+  const silent = commands.filter((name) => !new RegExp(`weir (?:-- )?${name}\\b`).test(all));
+  assert.deepEqual(silent, []);
+});
+
 test('every configuration in the documents is valid', () => {
   const schema = Object.keys(configSchema.shape);
   for (const each of documents)
