@@ -7,6 +7,8 @@ import type { Digest } from '../oci/digest.ts';
 import type { StorageDriver, StoredBlob } from '../storage/driver.ts';
 import type { Route } from '../upstream/routes.ts';
 import type { Access } from './access.ts';
+import { CheckedReader, type Checking } from './checked-reader.ts';
+import type { Demotion } from './demotion.ts';
 import type { Flight } from './flight.ts';
 import type { Flights } from './flights.ts';
 import { type BlobReader, StoredReader, type Turn } from './reader.ts';
@@ -33,6 +35,9 @@ export interface BlobCacheParts {
   readonly flights: Flights;
   readonly access: Access;
   readonly uses: Uses;
+  readonly demotion: Demotion;
+  /** One of so many chunks is checked when it is read; 0: none. */
+  readonly verifySample: () => number;
   readonly metrics: Metrics;
   readonly clock: Clock;
 }
@@ -40,6 +45,7 @@ export interface BlobCacheParts {
 /** The decision about each blob: in storage, arriving, or to be fetched. */
 export class BlobCache {
   readonly #parts: BlobCacheParts;
+  #turn = 0;
 
   constructor(parts: BlobCacheParts) {
     this.#parts = parts;
@@ -58,10 +64,10 @@ export class BlobCache {
   async open(route: Route, digest: Digest, turn: Turn, signal: AbortSignal): Promise<OpenBlob> {
     const { access, flights, metrics } = this.#parts;
     const { size } = await access.claim(route, digest, signal);
-    const stored = await this.#stored(digest);
+    const stored = await this.#stored(route, digest);
     if (stored !== undefined) {
       metrics.cacheRequests.inc({ kind: 'blob', result: 'hit' });
-      return openStored(stored);
+      return this.#openStored(stored, { route, digest, turn, signal });
     }
     const { flight, joined } = await flights.join(route, digest, size);
     metrics.cacheRequests.inc({ kind: 'blob', result: joined ? 'join' : 'miss' });
@@ -87,8 +93,8 @@ export class BlobCache {
   }
 
   /** What storage has lost or cut short is forgotten, and fetched again. */
-  async #stored(digest: Digest): Promise<StoredBlob | undefined> {
-    const { catalog, clock, metrics, storage, uses } = this.#parts;
+  async #stored({ registry }: Route, digest: Digest): Promise<StoredBlob | undefined> {
+    const { catalog, clock, demotion, metrics, storage, uses } = this.#parts;
     const record = catalog.blobs.find(digest);
     if (record === undefined) return undefined;
     const letGo = uses.hold(digest);
@@ -99,24 +105,61 @@ export class BlobCache {
     }
     metrics.integrityFailures.inc({ where: 'storage' });
     await blob?.close();
-    catalog.blobs.remove(digest);
-    await storage.remove(digest);
+    if (blob === undefined) catalog.blobs.remove(digest);
+    else await demotion.demote(digest, registry.name);
     return undefined;
   }
+
+  #openStored(blob: StoredBlob, asked: Asked): OpenBlob {
+    const every = this.#parts.verifySample();
+    const endOf = (intervals: readonly Interval[]) => Math.min(blob.size, Math.max(...intervals.map(({ end }) => end)));
+    const read = (intervals: readonly Interval[]) =>
+      every === 0
+        ? new StoredReader(blob, endOf(intervals))
+        : new CheckedReader(blob, endOf(intervals), this.#checking(asked, blob.size, every, intervals));
+    return { origin: 'hit', size: blob.size, read, close: () => blob.close() };
+  }
+
+  /** Each time another part of the chunks is checked. */
+  #checking(
+    { route, digest, turn, signal }: Asked,
+    size: number,
+    every: number,
+    intervals: readonly Interval[],
+  ): Checking {
+    const checksums = this.#parts.catalog.blobs.checksums(digest);
+    const first = this.#turn++ % every;
+    return {
+      checksums,
+      isDue: (index) => index < checksums.length && index % every === first,
+      repair: async () => {
+        this.#parts.metrics.integrityFailures.inc({ where: 'storage' });
+        await this.#parts.demotion.demote(digest, route.registry.name);
+        const { flight } = await this.#parts.flights.join(route, digest, size);
+        return openFlight(flight, turn).read(intervals);
+      },
+      signal,
+    };
+  }
+}
+
+/** Who asked for what. */
+interface Asked {
+  readonly route: Route;
+  readonly digest: Digest;
+  readonly turn: Turn;
+  readonly signal: AbortSignal;
 }
 
 /** The same blob; closing it lets go of it too. */
 function inUse(blob: StoredBlob, letGo: () => void): StoredBlob {
-  const { size } = blob;
-  return { size, read: (buffer, at) => blob.read(buffer, at), close: () => blob.close().finally(letGo) };
-}
-
-function openStored(blob: StoredBlob): OpenBlob {
   return {
-    origin: 'hit',
     size: blob.size,
-    read: (intervals) => new StoredReader(blob, Math.min(blob.size, Math.max(...intervals.map(({ end }) => end)))),
-    close: () => blob.close(),
+    read: (buffer, at) => blob.read(buffer, at),
+    hash: (to) => blob.hash(to),
+    digest: () => blob.digest(),
+    checksum: (intervals) => blob.checksum(intervals),
+    close: () => blob.close().finally(letGo),
   };
 }
 

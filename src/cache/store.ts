@@ -8,6 +8,7 @@ import type { StorageDriver } from '../storage/driver.ts';
 import type { Registry } from '../upstream/registry.ts';
 import { Access } from './access.ts';
 import { BlobCache } from './blobs.ts';
+import { Demotion } from './demotion.ts';
 import { Evictor } from './evictor.ts';
 import type { Flight } from './flight.ts';
 import { ClosedError, Flights } from './flights.ts';
@@ -65,7 +66,9 @@ export class Store {
     this.manifests = manifests;
     this.flights = flights;
     const access = new Access(catalog.manifests, permissions, clock);
-    this.blobs = new BlobCache({ ...parts, uses, flights, access });
+    const demotion = new Demotion(parts);
+    const verifySample = () => settings().verifySample;
+    this.blobs = new BlobCache({ ...parts, uses, flights, access, demotion, verifySample });
     this.listings = new Listings(manifests, catalog, clock);
     this.promises = new Promises({ blobs: catalog.blobs, flights, manifests, clock });
     this.images = new Images({ catalog, evictor, manifests, uses });

@@ -1,11 +1,12 @@
 import { z } from 'zod';
 import { type Network, parseNetwork } from './networks.ts';
 import { parseProxy } from './proxy.ts';
-import { parseDuration, parseShare, parseSize } from './units.ts';
+import { parseDuration, parseSample, parseShare, parseSize } from './units.ts';
 
 const duration = written(parseDuration, 'a duration', ['250ms', '3s', '5m', '2h', '7d']);
 const size = written(parseSize, 'a size', ['512MiB', '1.5GiB', '100GB']);
 const share = written(parseShare, 'a percentage or a size', ['5%', '10GiB']);
+const sample = written(parseSample, 'a part', ['1/16', '1', '0']);
 const address = written(parseAddress, 'an address', ['127.0.0.1:5000', '[::1]:5000']);
 const addresses = z.union([address.transform((one) => [one]), z.array(address).min(1)]);
 const network = written(parseNetwork, 'a network', ['10.0.0.0/8', 'fd00::/8']);
@@ -78,6 +79,10 @@ export const configSchema = z.strictObject({
     .strictObject({
       maxSize: size.exactOptional().describe('Least recently used content goes when the cache is larger than this'),
       minFree: share.exactOptional().describe('So much of the file system, or so many bytes of it, is left free'),
+      verifySample: z
+        .union([sample, z.int().min(0).max(1)])
+        .exactOptional()
+        .describe('The part of what is read from the cache that is checked first; 1: all, 0: none'),
       idleFlight: duration.exactOptional().describe('A download that nobody reads stops after this; what it has stays'),
     })
     .exactOptional()

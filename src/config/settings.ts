@@ -52,6 +52,8 @@ export interface Settings {
   readonly cache: {
     readonly maxSize: number;
     readonly minFree: number | Fraction;
+    /** One of so many chunks is checked when it is read; 0: none. */
+    readonly verifySample: number;
     readonly idleFlight: number;
   };
   readonly defaultUpstream: string;
@@ -118,7 +120,13 @@ export function completeSettings(file: ConfigFile, proxy: ProxySettings = noProx
     adminToken: file.adminToken,
     tls: file.tls,
     dataDir: file.dataDir ?? './data',
-    cache: { maxSize: 100 * 2 ** 30, minFree: { fraction: 0.05 }, idleFlight: 10 * minutes, ...file.cache },
+    cache: {
+      maxSize: 100 * 2 ** 30,
+      minFree: { fraction: 0.05 },
+      verifySample: 16,
+      idleFlight: 10 * minutes,
+      ...file.cache,
+    },
     defaultUpstream: file.defaultUpstream ?? 'docker.io',
     upstreams: mergeUpstreams(file.upstreams ?? {}, { credentials: file.credentials, proxy }),
     watchdog: { ...watchdogDefaults, ...file.watchdog },

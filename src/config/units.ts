@@ -34,6 +34,12 @@ export function parseShare(text: string): number | Fraction | undefined {
   return percent === undefined ? parseSize(text) : { fraction: Number(percent) / 100 };
 }
 
+/** Reads `1/16` as 16: one of so many; `1` as 1 (all) and `0` as 0 (none); `undefined` for anything else. */
+export function parseSample(text: string): number | undefined {
+  const [, part, of = '1'] = /^(0|1)(?:\/([1-9]\d{0,3}))?$/.exec(text) ?? [];
+  return part === undefined ? undefined : Number(part) * Number(of);
+}
+
 /** Writes bytes as people read them: `1.5 GiB`. */
 export function formatSize(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];

@@ -15,6 +15,8 @@ import { Hasher, type HashStream } from './hasher.ts';
 export class DiskStorage implements StorageDriver {
   readonly #root: string;
   readonly #hasher = new Hasher();
+  /** For what is stored, which never waits behind what arrives. */
+  #checker: Hasher | undefined;
 
   private constructor(root: string) {
     this.#root = root;
@@ -30,11 +32,20 @@ export class DiskStorage implements StorageDriver {
     const handle = await openIfThere(this.#blobPath(digest));
     if (handle === undefined) return undefined;
     const { size } = await guarded('a blob cannot be read', () => handle.stat());
-    return { size, read: (buffer, position) => readFully(handle, buffer, position), close: () => handle.close() };
+    return new DiskBlob(handle, size, () => {
+      this.#checker ??= new Hasher();
+      return this.#checker.open(this.#blobPath(digest), algorithmOf(digest));
+    });
   }
 
   async remove(digest: Digest): Promise<void> {
     await guarded('a blob cannot be removed', () => rm(this.#blobPath(digest), { force: true }));
+  }
+
+  async reopen(digest: Digest, name: string): Promise<void> {
+    await guarded('a blob cannot be opened again', () =>
+      rename(this.#blobPath(digest), join(this.#root, 'ingest', name)),
+    );
   }
 
   async list(): Promise<readonly Digest[]> {
@@ -70,11 +81,52 @@ export class DiskStorage implements StorageDriver {
 
   async close(): Promise<void> {
     await this.#hasher.close();
+    await this.#checker?.close();
   }
 
   #blobPath(digest: Digest): string {
     const hex = hexOf(digest);
     return join(this.#root, 'blobs', algorithmOf(digest), hex.slice(0, 2), hex);
+  }
+}
+
+class DiskBlob implements StoredBlob {
+  readonly #handle: FileHandle;
+  readonly #openStream: () => Promise<HashStream>;
+  readonly size: number;
+  #stream: Promise<HashStream> | undefined;
+
+  constructor(handle: FileHandle, size: number, openStream: () => Promise<HashStream>) {
+    this.#handle = handle;
+    this.size = size;
+    this.#openStream = openStream;
+  }
+
+  read(buffer: Buffer, position: number): Promise<number> {
+    return readFully(this.#handle, buffer, position);
+  }
+
+  async hash(to: number): Promise<readonly Piece[]> {
+    return (await this.#hashing()).hash(to);
+  }
+
+  async digest(): Promise<{ hex: string; tail: Piece | undefined }> {
+    return (await this.#hashing()).digest();
+  }
+
+  async checksum(intervals: readonly { start: number; end: number }[]): Promise<readonly Piece[]> {
+    return (await this.#hashing()).checksum(intervals);
+  }
+
+  async close(): Promise<void> {
+    const stream = await this.#stream?.catch(() => undefined);
+    await stream?.close();
+    await this.#handle.close();
+  }
+
+  #hashing(): Promise<HashStream> {
+    this.#stream ??= this.#openStream();
+    return this.#stream;
   }
 }
 

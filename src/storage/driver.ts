@@ -15,6 +15,12 @@ export interface ReadableBytes {
 export interface StoredBlob extends ReadableBytes {
   /** Bytes. */
   readonly size: number;
+  /** As `Ingest.hash`. */
+  hash(to: number): Promise<readonly Piece[]>;
+  /** As `Ingest.digest`. */
+  digest(): Promise<{ readonly hex: string; readonly tail: Piece | undefined }>;
+  /** Computes the CRC-32 of intervals as they are on the disk now, off the serving thread. @throws StorageError */
+  checksum(intervals: readonly { readonly start: number; readonly end: number }[]): Promise<readonly Piece[]>;
 }
 
 /** A run of bytes within one chunk, and the CRC-32 it had when it was recorded. */
@@ -61,6 +67,8 @@ export interface StorageDriver {
   open(digest: Digest): Promise<StoredBlob | undefined>;
   /** Removes verified content; nothing happens when it is not there. */
   remove(digest: Digest): Promise<void>;
+  /** Makes verified content arriving content of this name again; readers go on undisturbed. @throws StorageError */
+  reopen(digest: Digest, name: string): Promise<void>;
   /** Every blob that is there, in no order. @throws StorageError */
   list(): Promise<readonly Digest[]>;
   /** Opens the arriving content of this name (file-name characters only), empty when it is new. */

@@ -47,6 +47,25 @@ export function storageConformance(name: string, place: () => OpenStorage): void
 
   const storageTest = (sentence: string, check: () => Promise<void>) => test(`${name}: ${sentence}`, check);
 
+  storageTest('what is stored can be hashed, and becomes arriving content again while it is read', async () => {
+    const bytes = randomBytes(chunkSize + 500);
+    const digest = await store(storage, bytes);
+    const blob = (await storage.open(digest)) ?? assert.fail();
+    const tail = pieceOf(bytes, chunkSize, bytes.length);
+    assert.deepEqual(await blob.checksum([tail]), [tail]);
+    assert.deepEqual(await blob.hash(bytes.length), [pieceOf(bytes, 0, chunkSize)]);
+    assert.deepEqual(await blob.digest(), { hex: hexOf(digest), tail });
+    await storage.reopen(digest, 'again');
+    assert.equal(await storage.open(digest), undefined);
+    assert.ok((await readAll(blob, bytes.length)).equals(bytes));
+    await blob.close();
+    const ingest = await storage.ingest('again', digest);
+    assert.ok((await readAll(ingest, bytes.length)).equals(bytes));
+    await ingest.discard();
+    await ingest.close();
+    await assert.rejects(storage.reopen(digest, 'again'), StorageError);
+  });
+
   const ingestTest = (
     sentence: string,
     size: number,

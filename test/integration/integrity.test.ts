@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFile, truncate, unlink, writeFile } from 'node:fs/promises';
+import { open, readFile, truncate, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { digestOf, hexOf } from '../../src/oci/digest.ts';
@@ -8,6 +8,7 @@ import { fetchRaw } from '../support/client.ts';
 import { always, corruptAt, gzip, ignoreRange, noFraming, wrongLength, wrongRange } from '../support/faults.ts';
 import { makeIndex, manifestOf } from '../support/images.ts';
 import { type Scene, setScene } from '../support/scene.ts';
+import { until } from '../support/until.ts';
 
 function blobFile({ mirror }: Scene, bytes: Buffer): string {
   const hex = hexOf(digestOf(bytes));
@@ -129,3 +130,54 @@ for (const [name, damage] of Object.entries(damages)) {
     assert.ok(answer.body.equals(scene.layer));
   });
 }
+
+/** Flips one bit of a file. */
+async function flipBit(path: string, offset: number): Promise<void> {
+  const file = await open(path, 'r+');
+  const byte = Buffer.alloc(1);
+  await file.read(byte, 0, 1, offset);
+  byte.writeUInt8(byte.readUInt8() ^ 1);
+  await file.write(byte, 0, 1, offset);
+  await file.close();
+}
+
+const quiet = async ({ mirror }: Scene) => /^weir_flights 0$/m.test(await mirror.metrics());
+
+test('a flipped bit is found before it is sent, and only its chunk is fetched again', async (t) => {
+  const scene = await setScene(t, { layers: [6_000_000], config: { cache: { verifySample: 1 } } });
+  const { layer, layerUrl, manifestUrl, mirror, upstream } = scene;
+  await fetchRaw(manifestUrl);
+  for (const headers of [{}, { range: 'bytes=2000000-4999999' }, { range: 'bytes=3500000-' }]) {
+    await fetchRaw(layerUrl);
+    await until(() => quiet(scene));
+    await flipBit(blobFile(scene, layer), 3_600_000);
+    const before = upstream.blobBytes;
+    const answer = await fetchRaw(layerUrl, { headers });
+    const [, first = '0', last = String(layer.length - 1)] = /=(\d+)-(\d*)$/.exec(String(headers.range ?? '')) ?? [];
+    assert.ok(answer.complete);
+    assert.ok(answer.body.equals(layer.subarray(Number(first), Number(last || layer.length) + 1)));
+    await until(() => quiet(scene));
+    assert.ok(upstream.blobBytes - before <= 1_200_000, `${upstream.blobBytes - before} bytes were fetched`);
+    assert.ok((await readFile(blobFile(scene, layer))).equals(layer));
+  }
+  assert.match(await mirror.metrics(), /weir_integrity_failures_total\{where="storage"\} 3/);
+});
+
+test('with a sample, each chunk is checked sooner or later; without, none is', async (t) => {
+  for (const [verifySample, found] of [
+    ['1/4', true],
+    [0, false],
+  ] as const) {
+    const scene = await setScene(t, { layers: [6_000_000], config: { cache: { verifySample } } });
+    await fetchRaw(scene.manifestUrl);
+    await fetchRaw(scene.layerUrl);
+    await until(() => quiet(scene));
+    await flipBit(blobFile(scene, scene.layer), 5_000_000);
+    const metrics: boolean[] = [];
+    for (let turn = 0; turn < 4; turn++) {
+      await fetchRaw(scene.layerUrl);
+      metrics.push(/where="storage"\} 1/.test(await scene.mirror.metrics()));
+    }
+    assert.equal(metrics.at(-1), found);
+  }
+});

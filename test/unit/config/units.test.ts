@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { formatSize, parseDuration, parseSize } from '../../../src/config/units.ts';
+import { formatSize, parseDuration, parseSample, parseShare, parseSize } from '../../../src/config/units.ts';
 
 const durations = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const sizes = { B: 1, kB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3, TiB: 1024 ** 4 };
@@ -87,4 +87,11 @@ test('a size that is written is read as nearly the same', () => {
     '1.5 KiB',
     '1024 TiB',
   ]);
+});
+
+test('a share is a percentage or a size, a sample a part', () => {
+  assert.deepEqual(['5%', '0.5%', '10GiB'].map(parseShare), [{ fraction: 0.05 }, { fraction: 0.005 }, 10 * 2 ** 30]);
+  assert.deepEqual(['100%', '-1%', '5', '%', '5 %'].map(parseShare), Array(5).fill(undefined));
+  assert.deepEqual(['1/16', '1', '0', '0/4', '1/1'].map(parseSample), [16, 1, 0, 0, 1]);
+  assert.deepEqual(['2/3', '1/0', '0.5', '', '1/'].map(parseSample), Array(5).fill(undefined));
 });
