@@ -8,6 +8,7 @@ import type { Bench } from './harness/measure.ts';
 import { renderTable } from './harness/table.ts';
 import { versionOf } from './harness/versions.ts';
 import { memory } from './memory.ts';
+import { pulls } from './pulls.ts';
 import { warmBlob } from './warm-blob.ts';
 import { warmManifest } from './warm-manifest.ts';
 
@@ -17,6 +18,7 @@ const benches: Readonly<Record<string, Bench>> = {
   'cold-blob': coldBlob,
   'cold-limited': coldLimited,
   'fan-out': fanOut,
+  pulls,
   memory,
 };
 
