@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { test } from 'node:test';
-import { parse } from 'smol-toml';
+import { crioFiles } from '../../src/cli/client-config/containers.ts';
+import { openshiftFiles } from '../../src/cli/client-config/openshift.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { completeSettings } from '../../src/config/settings.ts';
 import { parseSize } from '../../src/config/units.ts';
@@ -41,6 +42,8 @@ function compose(resources: string, ...components: readonly string[]): string {
   writeFileSync(join(directory, 'kustomization.yaml'), text);
   return directory;
 }
+
+const withoutComments = (file: string) => readFileSync(join(kubernetes, file), 'utf8').replace(/^(?:#.*\n)+\n*/, '');
 
 const pod = (manifests: readonly Manifest[]) => at(find(manifests, 'StatefulSet'), 'spec', 'template', 'spec');
 
@@ -164,28 +167,13 @@ test('nodes keep their addresses, one mirror knows all of a pull, and nothing of
   }
 });
 
-test('nodes are sent to upstreams of the mirror, at the port where it is', { skip }, async () => {
-  const names = new Set(completeSettings({}).upstreams.map(({ name }) => name));
+test('nodes are told what the program prints for them, and the port is that of the Service', { skip }, async () => {
+  const upstreams = completeSettings({}).upstreams.map(({ name }) => name);
   const port = at(find(await build(join(kubernetes, 'overlays/nodeport')), 'Service'), 'spec', 'ports', 0, 'nodePort');
-  const { registry } = parse(readFileSync(join(kubernetes, 'node-config/registries.conf'), 'utf8'));
-  assert.ok(Array.isArray(registry) && registry.length > 0);
-  for (const table of registry) {
-    const prefix = String(at(table, 'prefix'));
-    assert.ok(names.has(prefix) && at(table, 'location') === prefix);
-    assert.equal(at(table, 'mirror', 0, 'location'), `NODE_ADDRESS:${port}/${prefix}`);
-  }
-  const sets = await build(join(kubernetes, 'openshift-nodes'));
-  const mirrors = [at(sets[0], 'spec', 'imageDigestMirrors'), at(sets[1], 'spec', 'imageTagMirrors')];
-  for (const list of mirrors) {
-    assert.ok(Array.isArray(list) && list.length > 0);
-    for (const {
-      source,
-      mirrors: [mirror],
-    } of list) {
-      assert.ok(names.has(source));
-      assert.equal(mirror, `mirror.example.com:5000/${source}`);
-    }
-  }
+  const [conf] = crioFiles({ authority: `NODE-ADDRESS:${port}`, tls: false, upstreams }).files;
+  assert.equal(withoutComments('node-config/registries.conf'), conf?.content);
+  const [sets] = openshiftFiles({ authority: 'mirror.example.com:5000', tls: false, upstreams }).files;
+  assert.equal(withoutComments('openshift-nodes/mirror-sets.yaml'), sets?.content);
 });
 
 test('a node is told of the mirror once, and of every change', async () => {
@@ -210,7 +198,7 @@ test('a node is told of the mirror once, and of every change', async () => {
   assert.notEqual((await apply()).code, 0);
   nsenter(0);
   assert.equal((await apply()).code, 0);
-  assert.equal(readFileSync(written, 'utf8'), conf.replaceAll('NODE_ADDRESS', '[fd00::1]'));
+  assert.equal(readFileSync(written, 'utf8'), conf.replaceAll('NODE-ADDRESS', '[fd00::1]'));
   assert.match(readFileSync(calls, 'utf8'), /--target 1 .*systemctl reload crio\n$/);
   assert.equal(reloads(), 2);
   assert.equal((await apply()).code, 0);

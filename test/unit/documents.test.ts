@@ -129,6 +129,16 @@ test('messages of the program in the troubleshooting guide are what it says', ()
     for (const part of message.split('…')) assert.ok(code.includes(part.trim()), `nothing says: ${part}`);
 });
 
+test('every path of the admin address is explained', () => {
+  const table = document('docs/http-api.md').text;
+  const paths = new Set([...code.matchAll(/'(?:[A-Z]+ )?(\/api\/[a-z]+)/g)].flatMap(([, path]) => path ?? []));
+  assert.ok(paths.size > 5);
+  assert.deepEqual(
+    [...paths].filter((path) => !table.includes(` ${path}`)),
+    [],
+  );
+});
+
 test('every alert is explained, and nothing else is', () => {
   const rules = parse(readFileSync(join(root, 'config/prometheus/weir.rules.yaml'), 'utf8'));
   const alerts: string[] = rules.groups[0].rules.map(({ alert }: { alert: string }) => alert);

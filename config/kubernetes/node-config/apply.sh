@@ -8,7 +8,7 @@ directory=$HOST/containers/registries.conf.d
 target=$directory/000-weir.conf
 
 apply() {
-  wanted=$(sed "s|NODE_ADDRESS|$NODE_ADDRESS|g" "$CONFIG/registries.conf")
+  wanted=$(sed "s|NODE-ADDRESS|$NODE_ADDRESS|g" "$CONFIG/registries.conf")
   [ -f "$target" ] && [ "$wanted" = "$(cat "$target")" ] && return
   # Renamed into place, so that nobody reads half a file. The name of the draft does not end in .conf. Reloaded in the
   # node's own namespaces, where systemd is.
