@@ -19,7 +19,8 @@ function run(
   words: readonly string[],
   options: { env?: Record<string, string>; flags?: readonly string[]; stopWhen?: RegExp } = {},
 ): Promise<Run> {
-  const env = { PATH: process.env['PATH'] ?? '', ...options.env };
+  const { PATH, NODE_COMPILE_CACHE } = process.env;
+  const env = { PATH, NODE_COMPILE_CACHE, ...options.env };
   const child = spawn(process.execPath, [...(options.flags ?? []), entry, ...words], { env });
   const output = { stdout: '', stderr: '' };
   for (const stream of ['stdout', 'stderr'] as const) {

@@ -45,7 +45,8 @@ export class Program {
 
   /** Starts a command. @throws Error when there is no such command. */
   static async start([file = '', ...words]: readonly string[], options: ProgramOptions = {}): Promise<Program> {
-    const env = { PATH: process.env['PATH'], HOME: tempDir(), ...options.env };
+    const { PATH, NODE_COMPILE_CACHE } = process.env;
+    const env = { PATH, NODE_COMPILE_CACHE, HOME: tempDir(), ...options.env };
     const child = spawn(file, words, { ...options, env, stdio: ['ignore', 'pipe', 'pipe'] });
     await once(child, 'spawn');
     if (child.pid === undefined) throw new Error(`${file} did not start`);
