@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { test } from 'node:test';
 import { crioFiles } from '../../src/cli/client-config/containers.ts';
@@ -10,6 +10,7 @@ import { parseSize } from '../../src/config/units.ts';
 import { programVersion } from '../../src/config/version.ts';
 import { fetchRaw } from '../support/client.ts';
 import { build, findFaults, kubernetes, kustomizations, type Manifest } from '../support/cluster-files.ts';
+import { blocks } from '../support/documents.ts';
 import { lacking } from '../support/lacking.ts';
 import { startMirror } from '../support/mirror.ts';
 import { attempt } from '../support/program.ts';
@@ -66,6 +67,24 @@ test('kubectl builds every folder of the cluster files, and Kubernetes would acc
     await findFaults(manifests.filter(({ apiVersion }) => !apiVersion.startsWith('config.openshift.io'))),
     '',
   );
+});
+
+test('the kustomization of one’s own that the README shows has its way', { skip }, async () => {
+  const [text = ''] = blocks({ path: '', text: readFileSync(join(kubernetes, 'README.md'), 'utf8') }, 'yaml');
+  const directory = tempDir();
+  writeFileSync(join(directory, 'kustomization.yaml'), text);
+  writeFileSync(join(directory, 'weir.yaml'), 'prefetch: false\n');
+  symlinkSync(join(kubernetes, '../..'), join(directory, 'weir'));
+  const manifests = await build(directory);
+  assert.equal(at(find(manifests, 'ConfigMap'), 'data', 'weir.yaml'), 'prefetch: false\n');
+  assert.equal(at(pod(manifests), 'containers', 0, 'image'), `harbor.corp.example/tools/weir:${programVersion()}`);
+  const claim = at(find(manifests, 'StatefulSet'), 'spec', 'volumeClaimTemplates', 0, 'spec');
+  assert.deepEqual(
+    [at(claim, 'resources', 'requests', 'storage'), at(claim, 'storageClassName')],
+    ['1Ti', 'local-nvme'],
+  );
+  find(manifests, 'PrometheusRule');
+  assert.equal(await findFaults(manifests), '');
 });
 
 test('fields that do not exist are noticed, and values that may not be', { skip }, async () => {
