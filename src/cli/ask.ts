@@ -12,21 +12,30 @@ export interface Answer {
   readonly body: Buffer;
 }
 
-/** Milliseconds; a mirror that waits for its upstream answers within less. */
-const patience = 30_000;
+/** How it is asked. */
+export interface AskOptions {
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Milliseconds. Default: a mirror that waits for its upstream answers within less. */
+  readonly patience?: number;
+  /** Whether its certificate has to be right. Default: not, since here it is for the name that nodes know. */
+  readonly verified?: boolean;
+}
+
 const maxBody = 64 * 1024 * 1024;
 
 /**
  * Sends a GET to a mirror. A user and a password may stand in the URL.
  * @throws Error that says why there is no answer
  */
-export async function ask(url: URL, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
-  const deadline = new Deadline(systemClock, () => new Error(`${url.host} does not answer`));
+export async function ask(
+  url: URL,
+  { headers = {}, patience = 30_000, verified = false }: AskOptions = {},
+): Promise<Answer> {
+  const deadline = new Deadline(systemClock, () => new Error('the mirror does not answer'));
   deadline.set(patience);
   try {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-    // Here, the certificate is for the name that nodes know.
-    const options = { headers, agent: false, signal: deadline.signal, rejectUnauthorized: !isLoopback(url) };
+    const options = { headers, agent: false, signal: deadline.signal, rejectUnauthorized: verified };
     (url.protocol === 'https:' ? getByTls : get)(url, options, resolve).once('error', reject);
     const response = await promise;
     const pieces: Buffer[] = [];
@@ -60,8 +69,4 @@ export function adminUrl({ admin }: Pick<Settings, 'admin'>): URL {
 export function urlOf({ host, port }: ListenAddress, protocol: 'http' | 'https'): URL {
   const reachable = { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host;
   return new URL(`${protocol}://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`);
-}
-
-function isLoopback({ hostname }: URL): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
 }

@@ -7,6 +7,7 @@ import { dockerFiles } from './client-config/docker.ts';
 import { k3sFiles } from './client-config/k3s.ts';
 import type { ClientFiles, NodeMirror } from './client-config/node-mirror.ts';
 import { openshiftFiles } from './client-config/openshift.ts';
+import { nearest } from './nearest.ts';
 import { readWords, UsageError } from './usage.ts';
 
 const clients: Readonly<Record<string, (mirror: NodeMirror) => ClientFiles>> = {
@@ -52,7 +53,9 @@ export function clientConfig(words: readonly string[]): Promise<number> {
   const [client = '', ...rest] = positionals;
   const filesFor = Object.hasOwn(clients, client) ? clients[client] : undefined;
   if (filesFor === undefined || rest.length > 0) {
-    throw new UsageError(`client-config expects one of: ${Object.keys(clients).join(' ')}`);
+    const near = nearest(client, Object.keys(clients));
+    const hint = near === undefined || near === client ? '' : `; did you mean ${near}?`;
+    throw new UsageError(`client-config expects one of: ${Object.keys(clients).join(' ')}${hint}`);
   }
   const { files, notes } = filesFor(mirrorOf(values, loadConfig({ file: values.config })));
   if (values.json) return print(`${JSON.stringify({ client, files, notes }, undefined, 2)}\n`);

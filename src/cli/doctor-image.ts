@@ -1,6 +1,7 @@
 import type { Settings } from '../config/settings.ts';
 import type { ClientView } from '../pulls/clients.ts';
-import { adminUrl, ask, registryUrl } from './ask.ts';
+import { AdminClient } from './admin-client.ts';
+import { registryUrl } from './ask.ts';
 import { readImage } from './doctor/image-source.ts';
 import { isLost, prognose } from './doctor/prognosis.ts';
 import { describePrognosis } from './doctor/prognosis-text.ts';
@@ -20,7 +21,10 @@ export interface DoctorImageOptions {
  * @throws UsageError; Error when the image cannot be read
  */
 export async function doctorImage(name: string, settings: Settings, options: DoctorImageOptions): Promise<number> {
-  const mirror = options.mirror === undefined ? registryUrl(settings) : parseUrl(options.mirror);
+  const mirror =
+    options.mirror === undefined
+      ? { url: registryUrl(settings), verified: false }
+      : { url: parseUrl(options.mirror), verified: true };
   const image = await readImage(mirror, name, options.platform);
   const prognosis = prognose(image.layers, settings, await clientsOf(settings));
   const { digest, platform } = image;
@@ -40,6 +44,9 @@ function parseUrl(text: string): URL {
 
 /** The nodes that the mirror has seen; `undefined` where it cannot be asked. */
 async function clientsOf(settings: Settings): Promise<readonly ClientView[] | undefined> {
-  const answer = await ask(new URL('/api/clients', adminUrl(settings))).catch(() => undefined);
-  return answer?.status === 200 ? JSON.parse(answer.body.toString()) : undefined;
+  try {
+    return (await new AdminClient(settings, undefined).call('GET', 'clients')) as readonly ClientView[];
+  } catch {
+    return undefined;
+  }
 }

@@ -105,6 +105,7 @@ test('client-config that is called wrongly says how it is called', async () => {
     const { code, stderr } = await clientConfig(...words);
     assert.deepEqual([code, stderr.trim().split('\n').length], [2, 1], words.join(' '));
   }
+  assert.match((await clientConfig('contianerd')).stderr, /; did you mean containerd\?$/m);
   const { code, stdout } = await clientConfig('--help');
   assert.deepEqual([code, /weir client-config crio --mirror/.test(stdout)], [0, true]);
 });

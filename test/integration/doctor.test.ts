@@ -166,6 +166,15 @@ test('doctor image says what the guard saves, as JSON too, and of the platform t
   assert.deepEqual([nothing.code, /404/.test(nothing.stderr)], [1, true], nothing.stderr);
 });
 
+test('doctor image says where it looked for the mirror, and what to do when none is there', async () => {
+  const { code, stderr } = await doctor(configOf('http://127.0.0.1:1'), 'image', 'busybox', '--mirror', '127.0.0.1:1');
+  assert.equal(code, 1);
+  assert.equal(
+    stderr,
+    'weir: the mirror at 127.0.0.1:1 cannot be asked (ECONNREFUSED): start it, or say by --mirror where it is\n',
+  );
+});
+
 test('doctor that is called wrongly says how it is called', async () => {
   for (const words of [['image'], ['pulse'], ['image', 'a', 'b'], ['--bogus']]) {
     assert.equal((await doctor(configOf('http://127.0.0.1:1'), ...words)).code, 2, words.join(' '));

@@ -3,6 +3,7 @@ import { isObject, type Json } from '../../oci/json.ts';
 import { type Descriptor, parseManifest } from '../../oci/manifest.ts';
 import { acceptManifests } from '../../oci/media-types.ts';
 import { ask } from '../ask.ts';
+import { reasonOf } from './finding.ts';
 
 /** An image as a mirror serves it. */
 export interface ServedImage {
@@ -12,7 +13,15 @@ export interface ServedImage {
   readonly layers: readonly Descriptor[];
 }
 
-/** A manifest, and what it hashes to. */
+/** The mirror that is asked. */
+export interface AskedMirror {
+  /** A user and a password may stand in it. */
+  readonly url: URL;
+  /** Whether its certificate has to be right. */
+  readonly verified: boolean;
+}
+
+/** A manifest as it came. */
 interface Served {
   readonly bytes: Buffer;
   readonly contentType: string | undefined;
@@ -23,7 +32,7 @@ interface Served {
  * @param platform of an index; default: `linux/amd64`, or the first that is named.
  * @throws Error when the mirror does not serve it, or has no such platform
  */
-export async function readImage(mirror: URL, name: string, platform: string | undefined): Promise<ServedImage> {
+export async function readImage(mirror: AskedMirror, name: string, platform: string | undefined): Promise<ServedImage> {
   const { repository, reference } = splitName(name);
   const top = await fetchManifest(mirror, repository, reference);
   const { manifests, layers } = parseManifest(top.bytes, top.contentType);
@@ -44,11 +53,19 @@ function splitName(name: string): { repository: string; reference: string } {
   return { repository, reference: digest ?? tag ?? 'latest' };
 }
 
-async function fetchManifest(mirror: URL, repository: string, reference: string): Promise<Served> {
+async function fetchManifest(
+  { url: mirror, verified }: AskedMirror,
+  repository: string,
+  reference: string,
+): Promise<Served> {
   const url = new URL(`/v2/${repository}/manifests/${reference}`, mirror);
   url.username = mirror.username;
   url.password = mirror.password;
-  const { status, contentType, body } = await ask(url, { accept: acceptManifests, 'user-agent': 'weir-doctor' });
+  const headers = { accept: acceptManifests, 'user-agent': 'weir-doctor' };
+  const { status, contentType, body } = await ask(url, { headers, verified }).catch((cause: unknown) => {
+    const message = `the mirror at ${mirror.host} cannot be asked (${reasonOf(cause)}): start it, or say by --mirror where it is`;
+    throw new Error(message, { cause });
+  });
   if (status === 200) return { bytes: body, contentType };
   throw new Error(`the mirror answers ${status} for ${repository}:${reference}${detailOf(body)}`);
 }
