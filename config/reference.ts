@@ -71,7 +71,8 @@ const metricsIntroduction = `# Metrics
 
 At \`/metrics\` of the admin address, in Prometheus text format.
 [weir.rules.yaml](../config/prometheus/weir.rules.yaml) has alerts, [weir.json](../config/grafana/weir.json) a dashboard for
-Grafana; [operations.md](operations.md#alerts) says what each alert means.
+Grafana (import it, or give it to the sidecar that watches ConfigMaps); [operations.md](operations.md#alerts) says what each
+alert means.
 
 The figure that matters is \`weir_client_gap_seconds\`: the longest time for which a pull got no byte. Where nodes cancel after
 10 s, no pull may come near that.`;

@@ -18,7 +18,17 @@ import { tempDir } from '../support/temp.ts';
 
 const skip = lacking(['kubectl']);
 const dockerfile = readFileSync(join(kubernetes, '../../Dockerfile'), 'utf8');
-const overlays = kustomizations().filter((folder) => /^(?:base|overlays\/)/.test(folder));
+const overlays = kustomizations().filter((name) => /^(?:base|overlays\/)/.test(name));
+
+/** Folders of the cluster files that were built already: none of them changes. */
+const built = new Map<string, Promise<Manifest[]>>();
+
+/** What kubectl makes of one of the folders. */
+function folder(name: string): Promise<Manifest[]> {
+  const manifests = built.get(name) ?? build(join(kubernetes, name));
+  built.set(name, manifests);
+  return manifests;
+}
 
 /** What stands at a path of keys and indices, `undefined` where nothing does. */
 function at(value: unknown, ...path: readonly (string | number)[]): unknown {
@@ -51,12 +61,11 @@ const pod = (manifests: readonly Manifest[]) => at(find(manifests, 'StatefulSet'
 test('kubectl builds every folder of the cluster files, and Kubernetes would accept what comes out', {
   skip,
 }, async () => {
-  const folders = kustomizations();
-  for (const folder of ['base', 'overlays/hostport', 'overlays/nodeport', 'overlays/openshift', 'node-config'])
-    assert.ok(folders.includes(folder), folder);
-  const directories = folders.flatMap((folder) => (folder === 'monitoring' ? [] : join(kubernetes, folder)));
-  const built = await Promise.all([...directories, compose('overlays/nodeport', 'monitoring')].map(build));
-  const manifests = built.flat();
+  const names = kustomizations();
+  for (const name of ['base', 'overlays/hostport', 'overlays/nodeport', 'overlays/openshift', 'node-config'])
+    assert.ok(names.includes(name), name);
+  const alone = names.filter((name) => name !== 'monitoring').map(folder);
+  const manifests = (await Promise.all([...alone, build(compose('overlays/nodeport', 'monitoring'))])).flat();
   for (const kind of ['StatefulSet', 'PodDisruptionBudget', 'NetworkPolicy', 'ServiceMonitor', 'PrometheusRule'])
     assert.ok(
       manifests.some((each) => each.kind === kind),
@@ -97,7 +106,7 @@ test('fields that do not exist are noticed, and values that may not be', { skip 
 test('the mirror accepts the configuration of the ConfigMap, and the image does not overrule it', {
   skip,
 }, async () => {
-  const yaml = String(at(find(await build(join(kubernetes, 'base')), 'ConfigMap'), 'data', 'weir.yaml'));
+  const yaml = String(at(find(await folder('base'), 'ConfigMap'), 'data', 'weir.yaml'));
   const complete = yaml.replaceAll(/^( *)#(?=[^ #])/gm, '$1').replaceAll(/^#(?= {2})/gm, '');
   assert.notEqual(complete, yaml);
   for (const [index, text] of [yaml, complete].entries()) {
@@ -112,7 +121,7 @@ test('the mirror accepts the configuration of the ConfigMap, and the image does 
 
 test('the pod is what the Dockerfile expects: version, user, volume, ports', { skip }, async () => {
   for (const overlay of overlays) {
-    const spec = pod(await build(join(kubernetes, overlay)));
+    const spec = pod(await folder(overlay));
     const container = at(spec, 'containers', 0);
     assert.match(String(at(container, 'image')), new RegExp(`/weir:${programVersion()}$`));
     const { runAsUser, runAsGroup } = Object(at(spec, 'securityContext'));
@@ -129,7 +138,7 @@ test('the pod is what the Dockerfile expects: version, user, volume, ports', { s
 
 test('the probes ask what a mirror answers', { skip }, async (t) => {
   const mirror = await startMirror(t);
-  const container = at(pod(await build(join(kubernetes, 'base'))), 'containers', 0);
+  const container = at(pod(await folder('base')), 'containers', 0);
   for (const probe of ['startupProbe', 'livenessProbe', 'readinessProbe']) {
     const path = String(at(container, probe, 'httpGet', 'path'));
     assert.equal((await fetchRaw(`${mirror.url}${path}`)).status, 200, path);
@@ -137,7 +146,7 @@ test('the probes ask what a mirror answers', { skip }, async (t) => {
 });
 
 test('pulls have time to end, and the cache fits on its volume', { skip }, async () => {
-  const manifests = await build(join(kubernetes, 'base'));
+  const manifests = await folder('base');
   const file = join(tempDir(), 'weir.yaml');
   writeFileSync(file, String(at(find(manifests, 'ConfigMap'), 'data', 'weir.yaml')));
   const { drainTimeout, cache } = loadConfig({ file, env: {} });
@@ -175,7 +184,7 @@ test('nodes keep their addresses, one mirror knows all of a pull, and nothing of
   skip,
 }, async () => {
   for (const overlay of overlays) {
-    const manifests = await build(join(kubernetes, overlay));
+    const manifests = await folder(overlay);
     const service = at(find(manifests, 'Service'), 'spec');
     if (at(service, 'type') === 'NodePort') assert.equal(at(service, 'externalTrafficPolicy'), 'Local');
     assert.equal(at(find(manifests, 'StatefulSet'), 'spec', 'replicas'), 1);
@@ -188,7 +197,7 @@ test('nodes keep their addresses, one mirror knows all of a pull, and nothing of
 
 test('nodes are told what the program prints for them, and the port is that of the Service', { skip }, async () => {
   const upstreams = completeSettings({}).upstreams.map(({ name }) => name);
-  const port = at(find(await build(join(kubernetes, 'overlays/nodeport')), 'Service'), 'spec', 'ports', 0, 'nodePort');
+  const port = at(find(await folder('overlays/nodeport'), 'Service'), 'spec', 'ports', 0, 'nodePort');
   const [conf] = crioFiles({ authority: `NODE-ADDRESS:${port}`, tls: false, upstreams }).files;
   assert.equal(withoutComments('node-config/registries.conf'), conf?.content);
   const [sets] = openshiftFiles({ authority: 'mirror.example.com:5000', tls: false, upstreams }).files;
