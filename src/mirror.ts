@@ -117,8 +117,9 @@ export class Mirror {
       },
       tls && new Certificate(tls, clock, log),
     );
-    const { images, manifests, warming } = this.#store;
-    const adminParts = { images, manifests, warming, routes: this.#routes, clock, log };
+    const { blobs, images, manifests, scrubber, warming } = this.#store;
+    const catalog = this.#catalog;
+    const adminParts = { blobs, catalog, images, manifests, scrubber, warming, routes: this.#routes, clock, log };
     const gate = this.#inForce.derived((settings) => new AdminGate(settings, log));
     const admin = await this.#app({
       admits: (request, response) => gate().admits(request, response),
@@ -128,6 +129,7 @@ export class Mirror {
     const bound: Bound[] = [];
     for (const address of listen) bound.push(await registry.listen(address));
     this.#flushRegularly();
+    this.#store.scrubber.start();
     return { registry: bound, admin: await admin.listen(this.#inForce.settings.admin) };
   }
 
@@ -164,6 +166,7 @@ export class Mirror {
     this.#showing.close();
     const closed = this.#apps.map((app) => app.close());
     for (const app of this.#apps) app.closeAllConnections();
+    await this.#store.scrubber.close();
     await this.#store.flights.close();
     await Promise.all(closed);
     await this.#logins?.close();

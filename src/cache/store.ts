@@ -19,6 +19,7 @@ import { Permissions } from './permissions.ts';
 import { Promises } from './promises.ts';
 import { describeRepair, reasonOf } from './repairs.ts';
 import type { SchedulerEvents } from './scheduler.ts';
+import { Scrubber } from './scrubber.ts';
 import { Space } from './space.ts';
 import { Uses } from './uses.ts';
 import { Warming } from './warming.ts';
@@ -43,6 +44,7 @@ export class Store {
   readonly promises: Promises;
   readonly images: Images;
   readonly warming: Warming;
+  readonly scrubber: Scrubber;
   readonly #parts: StoreParts;
   readonly #space: Space;
 
@@ -72,6 +74,7 @@ export class Store {
     this.listings = new Listings(manifests, catalog, clock);
     this.promises = new Promises({ blobs: catalog.blobs, flights, manifests, clock });
     this.images = new Images({ catalog, evictor, manifests, uses });
+    this.scrubber = new Scrubber({ ...parts, demotion });
     this.warming = new Warming({ blobs: this.blobs, catalog, flights, manifests, clock });
   }
 

@@ -110,6 +110,8 @@ export interface ManifestCatalog {
   seenAt(repository: RepositoryName): number | undefined;
   /** The repository has this blob: the upstream said so at `seenAt`. */
   grantBlob(repository: RepositoryName, digest: Digest, size: number | undefined, seenAt: number): void;
+  /** A repository that has this blob, the one that its upstream spoke of last; `undefined` where none is known. */
+  owner(digest: Digest): RepositoryName | undefined;
   /** Why the repository may read this blob: one of its manifests names it, or the upstream has said so. */
   claim(repository: RepositoryName, digest: Digest): BlobClaim | undefined;
   /**

@@ -16,6 +16,7 @@ type Kind = 'manifest' | 'blob';
 export class ManifestTable implements ManifestCatalog {
   readonly #repositories: RepositoryTable;
   readonly #abandoned: AbandonedManifests;
+  readonly #owner: Statement<[string, string], { upstream: string; name: string }>;
   readonly #find: Statement<[string], Row>;
   readonly #add: (manifest: ManifestRecord, contents: ManifestContents) => void;
   readonly #grant: Statement<[number, Kind, string, number | null, number]>;
@@ -26,6 +27,12 @@ export class ManifestTable implements ManifestCatalog {
   constructor(database: Database, repositories: RepositoryTable) {
     this.#repositories = repositories;
     this.#abandoned = new AbandonedManifests(database);
+    this.#owner = database.prepare(
+      `SELECT upstream, name FROM grants JOIN repositories ON id = grants.repository
+       WHERE grants.digest = ? AND grants.kind = 'blob' OR grants.kind = 'manifest'
+         AND grants.digest IN (SELECT manifest FROM descriptors WHERE digest = ? AND kind = 'blob')
+       ORDER BY seen_at DESC LIMIT 1`,
+    );
     this.#find = database.prepare('SELECT digest, media_type, bytes FROM manifests WHERE digest = ?');
     this.#add = prepareAdd(database);
     this.#grant = database.prepare(
@@ -66,6 +73,10 @@ export class ManifestTable implements ManifestCatalog {
 
   grantBlob(repository: RepositoryName, digest: Digest, size: number | undefined, seenAt: number): void {
     this.#grant.run(this.#repositories.obtain(repository), 'blob', digest, size ?? null, seenAt);
+  }
+
+  owner(digest: Digest): RepositoryName | undefined {
+    return this.#owner.get(digest, digest);
   }
 
   abandon(blob: Digest, kept: (digest: Digest) => boolean): Digest[] {

@@ -25,6 +25,7 @@ const commands: Readonly<Record<string, { readonly about: string; readonly load:
   rm: { about: 'remove an image from the cache', load: async () => (await import('./rm.ts')).rm },
   pin: { about: 'keep an image, however long it is not used', load: async () => (await import('./pin.ts')).pin },
   unpin: { about: 'let an image go again', load: async () => (await import('./unpin.ts')).unpin },
+  verify: { about: 'hash everything that is stored', load: async () => (await import('./verify.ts')).verify },
   warm: { about: 'bring images into the cache', load: async () => (await import('./warm.ts')).warm },
 };
 

@@ -8,18 +8,18 @@ import { describeError, type Log } from '../metrics/log.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { parseImageName } from '../oci/image-name.ts';
 import type { Reference } from '../oci/pull-path.ts';
-import type { Route, Routes } from '../upstream/routes.ts';
+import type { Route } from '../upstream/routes.ts';
 import { answerJson, answerUnknown } from './admin.ts';
+import { type VerifyParts, verify } from './admin-verify.ts';
 import { warm } from './admin-warm.ts';
 import { toRegistryError } from './errors.ts';
 import { readJsonBody } from './json-body.ts';
 import { replyError } from './reply.ts';
 
 /** What the admin API works on. */
-export interface AdminParts {
+export interface AdminParts extends VerifyParts {
   readonly images: Images;
   readonly manifests: ManifestCache;
-  readonly routes: Routes;
   readonly warming: Warming;
   readonly clock: Clock;
   readonly log: Log;
@@ -50,6 +50,10 @@ const operations: Readonly<Record<string, Operation>> = {
   'POST /api/images/*': refresh,
   'POST /api/pins': pin,
   'DELETE /api/pins/*': unpin,
+  'POST /api/verify': async (parts, { request, response, signal }) => {
+    const { repair } = await readJsonBody(request);
+    await verify(parts, repair === true, response, signal);
+  },
   'POST /api/warm': async (parts, { request, response, signal }) => {
     const { images, platforms } = await readJsonBody(request);
     const named = texts(images, 'images').map((text) => ({ text, ...imageOf(parts, text) }));

@@ -198,6 +198,7 @@ export function catalogConformance(name: string, place: () => OpenCatalog): void
     blobs.remove(one);
     assert.deepEqual([manifests.abandon(one, never), manifests.abandon(three, never)], [[], []]);
     assert.equal(manifests.claim(app, three), undefined);
+    assert.deepEqual([manifests.owner(layer), manifests.owner(three)], [app, undefined]);
     partials.remove('a');
     assert.deepEqual(
       manifests.abandon(layer, (digest) => digest === one),

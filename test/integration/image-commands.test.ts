@@ -35,7 +35,11 @@ test('images are warmed, listed, pinned and removed by commands; without a mirro
   const refused = await weir('rm', 'up.test/team/app:v1', ...config);
   assert.deepEqual([refused.code, refused.stderr], [1, 'weir: the image is pinned: unpin it first\n']);
   assert.equal((await weir('unpin', 'up.test/team/app:v1', ...config)).code, 0);
+  const verified = await weir('verify', ...config);
+  assert.deepEqual([verified.code, verified.stdout, verified.stderr], [0, '', '2 blobs, 0 wrong\n']);
   await scene.mirror.close();
+  const alike = await weir('verify', '--json', ...config);
+  assert.deepEqual([alike.code, alike.stdout.trim().split('\n').length], [0, 2]);
   const offline = await weir('ls', 'up.test/team/app:v1', '--json', ...config);
   assert.equal(JSON.parse(offline.stdout)[0].complete, true);
   assert.match(offline.stderr, /no mirror runs/);

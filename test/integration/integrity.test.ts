@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { open, readFile, truncate, unlink, writeFile } from 'node:fs/promises';
+import { open, readFile, rm, truncate, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { digestOf, hexOf } from '../../src/oci/digest.ts';
@@ -180,4 +180,54 @@ test('with a sample, each chunk is checked sooner or later; without, none is', a
     }
     assert.equal(metrics.at(-1), found);
   }
+});
+
+test('blobs whose catalog was lost are found again; what is not what its name says goes', async (t) => {
+  const scene = await setScene(t, { layers: [3_000_000, 2000] });
+  const [layer = Buffer.alloc(0), other = Buffer.alloc(0)] = scene.image.layers;
+  for (const each of [layer, other]) await fetchRaw(scene.blobUrl(digestOf(each)));
+  await until(() => quiet(scene));
+  await scene.mirror.close();
+  const { dataDir } = scene.mirror;
+  for (const name of ['catalog.db', 'catalog.db-wal', 'catalog.db-shm']) await rm(join(dataDir, name), { force: true });
+  await flipBit(blobFile(scene, other), 100);
+  const again = await setScene(t, { mirror: { dataDir }, config: { cache: { verifySample: 1 } } });
+  again.upstream.push('team/app', 'v1', scene.image);
+  const found = () => again.mirror.log.filter(({ message }) => /^a (?:blob without|file that)/.test(message)).length;
+  await until(() => found() === 2);
+  await assert.rejects(readFile(blobFile(scene, other)));
+  await fetchRaw(again.manifestUrl);
+  const before = again.upstream.blobBytes;
+  assert.ok((await fetchRaw(again.blobUrl(digestOf(layer)))).body.equals(layer));
+  assert.equal(again.upstream.blobBytes, before);
+  assert.ok((await fetchRaw(again.blobUrl(digestOf(other)))).body.equals(other));
+});
+
+test('verifying finds what is damaged or missing; a repair fetches what is wrong, and no more', async (t) => {
+  const scene = await setScene(t, { layers: [6_000_000, 5000, 4000] });
+  const [layer = Buffer.alloc(0), missing = Buffer.alloc(0)] = scene.image.layers;
+  await fetchRaw(scene.manifestUrl);
+  for (const each of scene.image.layers) await fetchRaw(scene.blobUrl(digestOf(each)));
+  await until(() => quiet(scene));
+  const verify = async (repair: boolean) => {
+    const options = { method: 'POST', body: JSON.stringify({ repair }) };
+    const { body } = await fetchRaw(`${scene.mirror.adminUrl}/api/verify`, options);
+    const lines = body
+      .toString()
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    return lines.filter(({ verdict }) => verdict !== 'right').map(({ verdict, repaired }) => `${verdict} ${repaired}`);
+  };
+  assert.deepEqual(await verify(false), []);
+  await flipBit(blobFile(scene, layer), 4_000_000);
+  await unlink(blobFile(scene, missing));
+  const before = scene.upstream.blobBytes;
+  assert.deepEqual((await verify(true)).toSorted(), ['damaged true', 'missing true']);
+  assert.ok(scene.upstream.blobBytes - before <= 1_200_000);
+  assert.ok((await readFile(blobFile(scene, layer))).equals(layer));
+  assert.ok((await readFile(blobFile(scene, missing))).equals(missing));
+  await flipBit(blobFile(scene, layer), 10);
+  assert.deepEqual(await verify(false), ['damaged false']);
+  assert.ok((await fetchRaw(scene.layerUrl)).body.equals(layer));
 });

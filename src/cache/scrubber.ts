@@ -1,0 +1,133 @@
+import { type Clock, sleep } from '../async/clock.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { Log } from '../metrics/log.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import { type Digest, hexOf } from '../oci/digest.ts';
+import type { Piece, StorageDriver, StoredBlob } from '../storage/driver.ts';
+import type { Demotion } from './demotion.ts';
+
+/** What the scrubber works on. */
+export interface ScrubberParts {
+  readonly catalog: Catalog;
+  readonly storage: Pick<StorageDriver, 'list' | 'open' | 'remove'>;
+  readonly demotion: Demotion;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** What a stored blob was found to be. */
+export type Verdict = 'right' | 'damaged' | 'missing';
+
+/** So much is hashed in one go: others wait for the thread no longer than that takes. */
+const slice = 4 * 1024 * 1024;
+/** Bytes per second, when nobody waits for the end. */
+const gentleRate = 64 * 1024 * 1024;
+/** Milliseconds between one round through all blobs and the next. */
+const restBetween = 24 * 60 * 60_000;
+
+/** Hashes what is stored, so that damage is found before anybody asks for it; and what was found is put right. */
+export class Scrubber {
+  readonly #parts: ScrubberParts;
+  readonly #ending = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(parts: ScrubberParts) {
+    this.#parts = parts;
+  }
+
+  /** From now on, until `close`: at once what no record is known of, then all blobs again and again, gently. */
+  start(): void {
+    const { signal } = this.#ending;
+    this.#running = this.#run(signal).catch((error: unknown) => {
+      if (!signal.aborted) this.#parts.log.error({ error: String(error) }, 'the scrubber has stopped');
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#ending.abort(new Error('the mirror is closing'));
+    await this.#running;
+  }
+
+  /** Every blob that is recorded. */
+  digests(): Digest[] {
+    return this.#parts.catalog.blobs.digests();
+  }
+
+  /**
+   * Hashes a blob that is recorded. One that is damaged becomes an unfinished one, to be completed when somebody asks for
+   * it; of one that is missing the record goes. @throws the signal's reason
+   */
+  async verify(digest: Digest, signal: AbortSignal, rate = Number.POSITIVE_INFINITY): Promise<Verdict> {
+    const { catalog, demotion, log, metrics, storage } = this.#parts;
+    const record = catalog.blobs.find(digest);
+    if (record === undefined) return 'missing';
+    const blob = await storage.open(digest);
+    const hashed = blob && (await this.#hash(blob, signal, rate).finally(() => blob.close()));
+    // It may have been evicted meanwhile, and that is no damage.
+    if (catalog.blobs.find(digest) === undefined) return 'missing';
+    if (hashed !== undefined && hashed.hex === hexOf(digest) && blob?.size === record.size) {
+      if (catalog.blobs.checksums(digest).length === 0) catalog.blobs.add(record, checksumsOf(hashed.pieces));
+      return 'right';
+    }
+    metrics.integrityFailures.inc({ where: 'scrub' });
+    log.error({ digest }, blob === undefined ? 'a stored blob is missing' : 'a stored blob is damaged');
+    if (blob === undefined) catalog.blobs.remove(digest);
+    else await demotion.demote(digest, catalog.manifests.owner(digest)?.upstream ?? '');
+    return blob === undefined ? 'missing' : 'damaged';
+  }
+
+  /**
+   * Records blobs that lie in storage without a record, as they do when the catalog was lost; what is not what its name
+   * says is removed. @throws StorageError; the signal's reason
+   */
+  async adopt(signal: AbortSignal): Promise<void> {
+    const { catalog, clock, log, storage } = this.#parts;
+    for (const digest of await storage.list()) {
+      if (catalog.blobs.find(digest) !== undefined) continue;
+      const blob = await storage.open(digest);
+      if (blob === undefined) continue;
+      const hashed = await this.#hash(blob, signal, Number.POSITIVE_INFINITY).finally(() => blob.close());
+      // It may just have come, and be recorded as what it is.
+      if (catalog.blobs.find(digest) !== undefined) continue;
+      const right = hashed?.hex === hexOf(digest);
+      if (right) catalog.blobs.add({ digest, size: blob.size, usedAt: clock.wall() }, checksumsOf(hashed.pieces));
+      else await storage.remove(digest);
+      log.warn({ digest, right }, right ? 'a blob without a record was found' : 'a file that is no blob was removed');
+    }
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    await this.adopt(signal);
+    for (;;) {
+      await sleep(this.#parts.clock, restBetween, signal);
+      for (const digest of this.digests()) await this.verify(digest, signal, gentleRate);
+    }
+  }
+
+  /** `undefined` where it cannot be read to its end. */
+  async #hash(
+    blob: StoredBlob,
+    signal: AbortSignal,
+    rate: number,
+  ): Promise<{ readonly hex: string; readonly pieces: readonly Piece[] } | undefined> {
+    const pieces: Piece[] = [];
+    try {
+      for (let to = 0; to < blob.size; ) {
+        signal.throwIfAborted();
+        to = Math.min(blob.size, to + slice);
+        pieces.push(...(await blob.hash(to)));
+        if (Number.isFinite(rate)) await sleep(this.#parts.clock, (slice * 1000) / rate, signal);
+      }
+      const { hex, tail } = await blob.digest();
+      return { hex, pieces: tail === undefined ? pieces : [...pieces, tail] };
+    } catch {
+      signal.throwIfAborted();
+      return undefined;
+    }
+  }
+}
+
+function checksumsOf(pieces: readonly Piece[]): Uint32Array {
+  return Uint32Array.from(pieces, ({ crc }) => crc);
+}
