@@ -5,7 +5,7 @@ import type { Catalog } from '../catalog/catalog.ts';
 import { type Digest, hexOf } from '../oci/digest.ts';
 import { IntegrityError } from '../oci/errors.ts';
 import { type StorageDriver, StorageError } from '../storage/driver.ts';
-import type { Registry } from '../upstream/registry.ts';
+import { offline, type Registry } from '../upstream/registry.ts';
 import type { Route } from '../upstream/routes.ts';
 import { Flight } from './flight.ts';
 import type { FlightPlan } from './flight-plan.ts';
@@ -58,11 +58,12 @@ export class Flights {
   /**
    * The flight of this blob: joined where there is one, started where there is none. The caller must have found that the
    * repository may read the blob. Descriptors that disagree about the size are different flights: one of them will fail.
-   * @throws StorageError
+   * @throws StorageError; UpstreamError where the upstream is never asked
    */
   async join(route: Route, digest: Digest, size: number | undefined): Promise<{ flight: Flight; joined: boolean }> {
     const { registry, repository } = route;
     const running = this.#find(registry, digest, size);
+    if (running === undefined && registry.settings.offline) throw offline(registry.name);
     // One that is ending lets go of its file first; one that has landed can still be read.
     if (running?.readable === false) {
       await running.over;

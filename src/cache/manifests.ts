@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../async/clock.ts';
+import { Deadline } from '../async/deadline.ts';
 import type { Catalog, ManifestRecord, TagRecord } from '../catalog/catalog.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Digest } from '../oci/digest.ts';
@@ -31,6 +32,8 @@ export interface ServedManifest {
 export type HeldManifest = Omit<ServedManifest, 'stale'>;
 
 const hotBytes = 32 * 1024 * 1024;
+/** Milliseconds that a tag which is held, and not fresh, is waited for: then it is served as it was. */
+const soon = 1000;
 
 /** Manifests: by digest for ever, by tag as long as they are fresh, or stale while the upstream fails. */
 export class ManifestCache {
@@ -115,15 +118,37 @@ export class ManifestCache {
       return { ...held, stale: undefined };
     }
     try {
-      const found = await this.#asking.ask(route.registry.name, `${keyOf(route)}:${tag}`, signal, (within) =>
-        this.#revalidate(route, tag, held, within),
-      );
+      const isWaited = held === undefined || !usable;
+      const found = await this.#revalidateSoon(route, tag, held, isWaited, signal);
       this.#metrics.cacheRequests.inc({ kind: 'manifest', result: found.digest === held?.digest ? 'hit' : 'miss' });
       return { ...found, stale: undefined };
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof UpstreamError) || error.definite || !usable) throw error;
       return this.#stale(route, tag, record, held, error);
+    }
+  }
+
+  /**
+   * One question for all who wait. Who has something to be going on with waits for the answer no longer than `soon`; what
+   * it is then counts for the next.
+   */
+  async #revalidateSoon(
+    route: Route,
+    tag: string,
+    held: HeldManifest | undefined,
+    isWaited: boolean,
+    signal: AbortSignal,
+  ): Promise<HeldManifest> {
+    const { name } = route.registry;
+    const deadline = new Deadline(this.#clock, () => new UpstreamError(name, 'timeout', 'it takes its time'), signal);
+    if (!isWaited) deadline.set(soon);
+    try {
+      return await this.#asking.ask(name, `${keyOf(route)}:${tag}`, deadline.signal, (within) =>
+        this.#revalidate(route, tag, held, within),
+      );
+    } finally {
+      deadline.clear();
     }
   }
 

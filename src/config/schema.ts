@@ -40,6 +40,7 @@ const upstream = z.strictObject({
   staleIfError: duration
     .exactOptional()
     .describe('How long after its last check a tag is served while the upstream fails'),
+  offline: z.boolean().exactOptional().describe('Never asked: what is held is served, however old it is'),
   connections: z.int().min(1).max(256).exactOptional().describe('Downloads at a time from this upstream'),
   giveUp: duration.exactOptional().describe('How long a missing part of a blob is tried again'),
   stallTimeout: duration.exactOptional().describe('Silence after which a part is asked for again'),

@@ -15,6 +15,8 @@ export interface UpstreamSettings {
   readonly tagTtl: number;
   readonly negativeTtl: number;
   readonly staleIfError: number;
+  /** Never asked; then `staleIfError` has no end. */
+  readonly offline: boolean;
   readonly connections: number;
   readonly giveUp: number;
   readonly stallTimeout: number;
@@ -77,6 +79,7 @@ const upstreamDefaults = {
   tagTtl: 5 * minutes,
   negativeTtl: 10 * seconds,
   staleIfError: 7 * 24 * 60 * minutes,
+  offline: false,
   connections: 8,
   giveUp: 15 * minutes,
   stallTimeout: 3 * seconds,
@@ -156,6 +159,7 @@ function completeUpstream(name: string, { proxy, ...entry }: UpstreamEntry, comm
     ca: undefined,
     allow: undefined,
     ...entry,
+    ...(entry.offline ? { staleIfError: Number.POSITIVE_INFINITY } : {}),
     ...(proxy === undefined ? {} : { proxy: { http: proxy, https: proxy, except: '' } }),
   };
 }

@@ -8,7 +8,7 @@ import { ociIndex } from '../oci/media-types.ts';
 import type { PullPath } from '../oci/pull-path.ts';
 import { UpstreamError } from '../upstream/errors.ts';
 import type { Route } from '../upstream/routes.ts';
-import { reply } from './reply.ts';
+import { reply, staleWarning } from './reply.ts';
 
 /** One request for a list. */
 export interface ListRequest {
@@ -40,7 +40,7 @@ export async function sendReferrers(listings: Listings, list: ListRequest, diges
   const headers: Headers = { 'content-type': ociIndex, 'cache-control': 'no-cache' };
   if (query.artifactTypes.length > 0) headers['oci-filters-applied'] = 'artifactType';
   if (next !== undefined) headers['link'] = linkTo(path, `referrers/${digest}`, next, query);
-  if (stale) headers['warning'] = '299 - "the upstream cannot be asked: this is what referred to it"';
+  if (stale) headers['warning'] = staleWarning;
   const index = { schemaVersion: 2, mediaType: ociIndex, manifests: ofTypes(descriptors, query.artifactTypes) };
   reply(request, response, 200, headers, Buffer.from(JSON.stringify(index)));
 }

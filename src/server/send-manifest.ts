@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServedManifest } from '../cache/manifests.ts';
 import { matchesNone } from '../http/conditional.ts';
-import { apiHeaders, reply } from './reply.ts';
+import { apiHeaders, reply, staleWarning } from './reply.ts';
 
 /** Sends a manifest, byte for byte: distribution-spec "Pulling manifests". `byTag`: what the tag means may change. */
 export function sendManifest(
@@ -16,7 +16,7 @@ export function sendManifest(
     etag: `"${digest}"`,
     'cache-control': byTag ? 'no-cache' : 'max-age=31536000, immutable',
   };
-  if (stale !== undefined) headers['warning'] = '299 - "the upstream cannot be asked: this is what the tag was"';
+  if (stale !== undefined) headers['warning'] = staleWarning;
   if (matchesNone(request.headers['if-none-match'], digest)) {
     response.writeHead(304, { ...apiHeaders, ...headers });
     response.end();

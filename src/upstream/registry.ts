@@ -248,6 +248,7 @@ export class Registry {
 
   /** Tries the endpoints in order. A definite answer of one counts before the failure of another. */
   async #anywhere<T>(signal: AbortSignal, attempt: (endpoint: string) => Promise<T>): Promise<T> {
+    if (this.settings.offline) throw offline(this.name);
     const failures: UpstreamError[] = [];
     for (const endpoint of this.health.order()) {
       try {
@@ -264,6 +265,11 @@ export class Registry {
     const definite = failures.find((failure) => failure.definite);
     throw definite ?? failures.at(-1) ?? new UpstreamError(this.name, 'unreachable', 'it has no endpoint');
   }
+}
+
+/** What is not held of an upstream that is never asked. */
+export function offline(upstream: string): UpstreamError {
+  return new UpstreamError(upstream, 'unreachable', 'it is never asked: it is configured to be offline');
 }
 
 /** Of a link, only the query counts: where the list is, is known. */

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { digestOf } from '../../src/oci/digest.ts';
 import { fetchRaw } from '../support/client.ts';
 import { FakeClock } from '../support/clock.ts';
 import { always, stallAfter, status } from '../support/faults.ts';
 import { makeImage } from '../support/images.ts';
 import { pullAll, type Scene, setScene } from '../support/scene.ts';
+import { until } from '../support/until.ts';
 
 const minutes = 60_000;
 const manifests = (path: string) => path.includes('/manifests/');
@@ -49,7 +51,7 @@ test('while the upstream fails, a tag is served stale with a warning; after stal
     scene.clock.advance(6 * minutes);
     const stale = await fetchRaw(scene.manifestUrl);
     assert.deepEqual([stale.status, stale.body], [200, scene.image.manifest.bytes]);
-    assert.match(String(stale.headers['warning']), /^299 - ".*"$/);
+    assert.match(String(stale.headers['warning']), /^110 - ".*", 111 - ".*"$/);
   }
   await scene.upstream.close();
   assert.equal((await fetchRaw(scene.manifestUrl)).status, 200);
@@ -111,4 +113,41 @@ test('an upstream that is silent is a timeout for all who wait, within 8 s', asy
     [504, 504],
   );
   assert.equal(scene.upstream.seen.length, 1);
+});
+
+test('a slow upstream holds up nobody who can be served a tag as it was; what it says counts for the next', async (t) => {
+  const scene = await setClockedScene(t);
+  const { clock, image, manifestUrl, upstream } = scene;
+  await pullAll(scene);
+  const next = makeImage(100);
+  upstream.push('team/app', 'v1', next);
+  clock.advance(6 * minutes);
+  upstream.faults.push(stallAfter(0, 1500, { only: manifests }));
+  const asked = upstream.seen.length;
+  const waiting = [fetchRaw(manifestUrl), fetchRaw(manifestUrl)];
+  await until(() => upstream.seen.length > asked);
+  clock.advance(1100);
+  for (const answer of await Promise.all(waiting)) {
+    assert.equal(answer.headers['docker-content-digest'], image.manifest.digest);
+    assert.match(String(answer.headers['warning']), /^110 - /);
+  }
+  await until(async () => (await fetchRaw(manifestUrl)).headers['docker-content-digest'] === next.manifest.digest);
+});
+
+test('offline, what is held is served however old it is, and the upstream is never asked', async (t) => {
+  const scene = await setClockedScene(t);
+  await pullAll(scene);
+  await scene.mirror.close();
+  const again = await setScene(t, {
+    upstream: { offline: true },
+    mirror: { dataDir: scene.mirror.dataDir, clock: scene.clock },
+  });
+  scene.clock.advance(365 * 24 * 60 * minutes);
+  const { manifestUrl, blobUrl, upstream } = again;
+  const manifest = await fetchRaw(manifestUrl);
+  assert.deepEqual([manifest.status, manifest.body.equals(scene.image.manifest.bytes)], [200, true]);
+  assert.ok((await fetchRaw(blobUrl(digestOf(scene.layer)))).body.equals(scene.layer));
+  assert.equal((await fetchRaw(manifestUrl.replace('v1', 'v2'))).status, 503);
+  assert.equal((await fetchRaw(blobUrl(digestOf(again.layer)))).status, 503);
+  assert.equal(upstream.seen.length, 0);
 });
