@@ -9,6 +9,7 @@ import { renderTable } from './harness/table.ts';
 import { versionOf } from './harness/versions.ts';
 import { memory } from './memory.ts';
 import { pulls } from './pulls.ts';
+import { verifySample } from './verify-sample.ts';
 import { warmBlob } from './warm-blob.ts';
 import { warmManifest } from './warm-manifest.ts';
 
@@ -20,6 +21,7 @@ const benches: Readonly<Record<string, Bench>> = {
   'fan-out': fanOut,
   pulls,
   memory,
+  'verify-sample': verifySample,
 };
 
 const usage = `Usage: npm run bench -- [--rounds N] [--quick] [BENCH...]\n\nBenches: ${Object.keys(benches).join(' ')}\n`;

@@ -11,10 +11,16 @@ const flags = ['--max-semi-space-size=8'];
 export interface ServerOptions {
   /** Words before its command, such as those of `taskset`. */
   readonly prefix?: readonly string[];
+  /** Further lines of its configuration. */
+  readonly more?: string;
 }
 
 /** Starts Weir as its users do, with default settings, in front of the registry at this port. */
-export async function startWeir(lab: Lab, upstreamPort: number, { prefix = [] }: ServerOptions = {}): Promise<Server> {
+export async function startWeir(
+  lab: Lab,
+  upstreamPort: number,
+  { prefix = [], more = '' }: ServerOptions = {},
+): Promise<Server> {
   const directory = await lab.directory();
   const dataDir = join(directory, 'data');
   const launched = await lab.launch({
@@ -22,7 +28,7 @@ export async function startWeir(lab: Lab, upstreamPort: number, { prefix = [] }:
     readyPath: '/livez',
     command: async (port) => {
       const file = join(directory, 'weir.yaml');
-      await writeFile(file, configuration(port, await freePort(), dataDir, upstreamPort));
+      await writeFile(file, configuration(port, await freePort(), dataDir, upstreamPort) + more);
       return [...prefix, process.execPath, ...flags, program, 'serve', '--config', file];
     },
   });

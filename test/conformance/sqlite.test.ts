@@ -60,6 +60,33 @@ test('sqlite: a migration that fails leaves the file as it was', () => {
   assert.deepEqual([tables, versionOf(path)], [[{ name: 'grants' }], 0]);
 });
 
+/** What the third version has that the second had not. */
+const undoThird = `
+  DROP TRIGGER blob_added; DROP TRIGGER blob_changed; DROP TRIGGER blob_removed;
+  DROP TRIGGER piece_added; DROP TRIGGER piece_removed; DROP TRIGGER partial_changed; DROP TRIGGER partial_removed;
+  DROP INDEX partials_by_use; DROP INDEX grants_by_digest; DROP INDEX tags_by_digest;
+  DROP TABLE pins; DROP TABLE totals; ALTER TABLE partials DROP COLUMN bytes; PRAGMA user_version = 2;
+`;
+
+test('sqlite: a catalog of an older version is brought to this one with all that it knows', () => {
+  const path = newPath();
+  const [blob, partial] = ['blob', 'partial'].map((text) => digestOf(Buffer.from(text)));
+  if (blob === undefined || partial === undefined) assert.fail();
+  const before = new SqliteCatalog(path);
+  before.blobs.add({ digest: blob, size: 1000, usedAt: 1 }, Uint32Array.of(7));
+  before.partials.put({ name: 'a', upstream: 'up', digest: partial, size: 500, usedAt: 2 });
+  before.partials.record('a', [0], [{ start: 10, end: 60, crc: 3 }]);
+  before.close();
+  edit(path, (database) => database.exec(undoThird));
+  const after = new SqliteCatalog(path);
+  assert.deepEqual([after.usage.bytes(), after.partials.bytes('a')], [1050, 50]);
+  assert.deepEqual(after.blobs.checksums(blob), Uint32Array.of(7));
+  after.blobs.remove(blob);
+  after.partials.remove('a');
+  assert.deepEqual([after.usage.bytes(), after.pins.list()], [0, []]);
+  after.close();
+});
+
 test('sqlite: the catalog of a newer version is refused, untouched, with a remedy', () => {
   const path = newPath();
   new SqliteCatalog(path).close();
