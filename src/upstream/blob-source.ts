@@ -77,10 +77,17 @@ export class BlobSource {
         return (await this.#exchange().ask({ ...question, url: target })).response;
       } catch (error) {
         this.#targets.delete(endpoint);
-        if (!(error instanceof UpstreamError && error.status !== undefined && expired.has(error.status))) throw error;
+        if (!isExpired(error)) throw error;
       }
     }
-    const { url, response } = await this.#exchange().ask({ ...question, url: this.urlAt(endpoint) });
+    const fresh = { ...question, url: this.urlAt(endpoint) };
+    const { url, response } = await this.#exchange()
+      .ask(fresh)
+      .catch((error: unknown) => {
+        // The registry has it, since it says where; what is said there of a new URL may not be true of the next one.
+        if (!isExpired(error) || error.endpoint === endpoint) throw error;
+        return this.#exchange().ask(fresh);
+      });
     if (url.href !== this.urlAt(endpoint).href) this.#targets.set(endpoint, url);
     return response;
   }
@@ -140,6 +147,10 @@ export class BlobSource {
   #invalid(endpoint: string, message: string): UpstreamError {
     return new UpstreamError(this.upstream, 'invalid', message, { endpoint });
   }
+}
+
+function isExpired(error: unknown): error is UpstreamError {
+  return error instanceof UpstreamError && error.status !== undefined && expired.has(error.status);
 }
 
 function readLength(header: string | undefined): number | undefined {

@@ -156,18 +156,23 @@ test('a redirect is followed without our authorization, by GET only, and its tar
   assert.equal(upstream.blobRequests.length, 1);
 });
 
-test('a signed URL that has expired is asked for again at the registry', async (t) => {
-  const { manifestUrl, layerUrl, layer, upstream } = await setScene(t, { upstream: { privateNetwork: true } });
-  const cdn = await FakeRegistry.start();
-  t.after(() => cdn.close());
-  cdn.putBlob('team/app', layer);
-  upstream.faults.push(redirectTo(cdn.url));
-  await fetchRaw(manifestUrl);
-  let requests = 0;
-  cdn.faults.push(status(403, { times: 1, only: () => ++requests > 1 }));
-  assert.ok((await fetchRaw(layerUrl)).body.equals(layer));
-  assert.ok(upstream.blobRequests.length >= 2);
-});
+for (const [when, before] of [
+  ['has expired', 1],
+  ['is refused from the first', 0],
+] as const) {
+  test(`a signed URL that ${when} is asked for again at the registry`, async (t) => {
+    const { manifestUrl, layerUrl, layer, upstream } = await setScene(t, { upstream: { privateNetwork: true } });
+    const cdn = await FakeRegistry.start();
+    t.after(() => cdn.close());
+    cdn.putBlob('team/app', layer);
+    upstream.faults.push(redirectTo(cdn.url));
+    await fetchRaw(manifestUrl);
+    let requests = 0;
+    cdn.faults.push(status(403, { times: 1, only: () => ++requests > before }));
+    assert.ok((await fetchRaw(layerUrl)).body.equals(layer));
+    assert.ok(upstream.blobRequests.length >= 2);
+  });
+}
 
 test('a redirect to a private address is not followed, unless the configuration says so', async (t) => {
   const { manifestUrl, layerUrl, layer, upstream, mirror } = await setScene(t);
