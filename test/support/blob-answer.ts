@@ -58,8 +58,21 @@ export class BlobAnswer {
       return;
     }
     this.#response.writeHead(this.#range ? 206 : 200, this.#headers(start, end));
-    if (this.#request.method === 'HEAD') this.#response.end();
-    else await this.#sendBytes(start, end, sent);
+    if (this.#request.method === 'HEAD') {
+      this.#spareBeyond(0, 0);
+      this.#response.end();
+    } else {
+      this.#spareBeyond(start, end);
+      await this.#sendBytes(start, end, sent);
+    }
+  }
+
+  /** A fault whose place this response does not reach waits for one that does. */
+  #spareBeyond(start: number, end: number): void {
+    for (const fault of this.#faults) {
+      if ('offset' in fault && (fault.offset < start || fault.offset >= end))
+        Object.assign(fault, { times: fault.times + 1 });
+    }
   }
 
   #headers(start: number, end: number): OutgoingHttpHeaders {
@@ -77,11 +90,7 @@ export class BlobAnswer {
   async #sendBytes(start: number, end: number, sent: (bytes: number) => void): Promise<void> {
     let position = start;
     for (const fault of this.#events()) {
-      // A fault whose place this response does not reach waits for one that does.
-      if (fault.offset < start || fault.offset >= end) {
-        Object.assign(fault, { times: fault.times + 1 });
-        continue;
-      }
+      if (fault.offset < start || fault.offset >= end) continue;
       await this.#write(this.#blob.subarray(position, fault.offset), sent);
       position = fault.offset;
       if (fault.kind === 'resetAfter') this.#response.socket?.resetAndDestroy();

@@ -122,9 +122,9 @@ export class FakeRegistry {
     this.#tokens.set(token, '');
   }
 
-  /** Tokens that were given out are worth nothing any more. */
-  revokeTokens(): void {
-    this.#tokens.clear();
+  /** Tokens that were given out (for this repository) are worth nothing any more. */
+  revokeTokens(repository = ''): void {
+    for (const [token, scopes] of this.#tokens) if (scopes.includes(repository)) this.#tokens.delete(token);
   }
 
   /** The requests for blobs. */
