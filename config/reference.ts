@@ -56,26 +56,25 @@ One YAML file, named by \`--config\` or the variable \`WEIR_CONFIG\`. Every key 
 [weir.example.yaml](../config/weir.example.yaml) has every key with a comment;
 [weir.schema.json](../config/weir.schema.json) is for editors.
 
-A flag counts before the environment, that before the file, and that before the default. The environment has \`WEIR_LISTEN\`,
-\`WEIR_ADMIN\`, \`WEIR_DATA_DIR\`, \`WEIR_CACHE_MAX_SIZE\` and \`WEIR_LOG_LEVEL\`. The container image sets \`WEIR_LISTEN\`,
-\`WEIR_ADMIN\` and \`WEIR_DATA_DIR\`: in a container, a file cannot change these. For upstreams that say no \`proxy\` of their own,
-\`HTTP_PROXY\`, \`HTTPS_PROXY\` and \`NO_PROXY\` count.
+A flag counts before the environment, that before the file, and that before the default. The environment has
+\`WEIR_LISTEN\`, \`WEIR_ADMIN\`, \`WEIR_DATA_DIR\`, \`WEIR_CACHE_MAX_SIZE\` and \`WEIR_LOG_LEVEL\`. The container image sets
+\`WEIR_LISTEN\`, \`WEIR_ADMIN\` and \`WEIR_DATA_DIR\`: in a container, a file cannot change these. For upstreams that say no
+\`proxy\` of their own, \`HTTP_PROXY\`, \`HTTPS_PROXY\` and \`NO_PROXY\` count.
 
-A changed file is read again at once, and at SIGHUP. One that is not valid changes nothing, and is reported. Counting only
-after a restart: \`listen\`, \`admin\`, \`dataDir\`, \`tls\`, \`clients.htpasswd\` and \`log.format\`. The files that keys name
+A changed file is read again at once, and at SIGHUP. One that is not valid changes nothing, and is reported. Counting
+only after a restart: \`listen\`, \`admin\`, \`dataDir\`, \`tls\`, \`clients.htpasswd\` and \`log.format\`. The files that keys name
 (passwords, certificates, users) are read again when they change, without anything else.
 
 Durations are \`250ms\`, \`3s\`, \`5m\`, \`2h\`, \`7d\`; sizes \`512MiB\`, \`1.5GiB\` (powers of 1024) or \`100GB\` (powers of 1000).`;
 
 const metricsIntroduction = `# Metrics
 
-At \`/metrics\` of the admin address, in Prometheus text format.
-[weir.rules.yaml](../config/prometheus/weir.rules.yaml) has alerts, [weir.json](../config/grafana/weir.json) a dashboard for
-Grafana (import it, or give it to the sidecar that watches ConfigMaps); [operations.md](operations.md#alerts) says what each
-alert means.
+At \`/metrics\` of the admin address, in Prometheus text format. [weir.rules.yaml](../config/prometheus/weir.rules.yaml)
+has alerts, [weir.json](../config/grafana/weir.json) a dashboard for Grafana (import it, or give it to the sidecar that
+watches ConfigMaps); [operations.md](operations.md#alerts) says what each alert means.
 
-The figure that matters is \`weir_client_gap_seconds\`: the longest time for which a pull got no byte. Where nodes cancel after
-10 s, no pull may come near that.`;
+The figure that matters is \`weir_client_gap_seconds\`: the longest time for which a pull got no byte. Where nodes cancel
+after 10 s, no pull may come near that.`;
 
 const metricsClosing = `Besides these, there is what every Node.js process has to say of itself: \`process_*\` (CPU, memory, open files) and
 \`nodejs_*\`. Of those, \`nodejs_eventloop_lag_p99_seconds\` says whether the one thread is late that all pulls share.`;
