@@ -25,7 +25,7 @@ export interface Launch {
 }
 
 const attempts = 3;
-const startTimeout = 10_000;
+const startTimeout = 60_000;
 
 /** A private directory, and every process that was started in it. Nothing of either is left behind. */
 export class Lab {
