@@ -19,6 +19,7 @@ export type BlobOrigin = 'hit' | 'flight' | 'pass';
 
 /** A blob that may be read. Must be closed, or read: a reader closes it with itself. */
 export interface OpenBlob {
+  /** As it is now: there may turn out to be no room for what arrives. */
   readonly origin: BlobOrigin;
   /** Bytes; `undefined` when the upstream does not say before it has sent all of it. */
   readonly size: number | undefined;
@@ -165,7 +166,9 @@ function inUse(blob: StoredBlob, letGo: () => void): StoredBlob {
 
 function openFlight(flight: Flight, turn: Turn): OpenBlob {
   return {
-    origin: flight.passing ? 'pass' : 'flight',
+    get origin() {
+      return flight.passing ? 'pass' : 'flight';
+    },
     size: flight.blob.size,
     read: (intervals) =>
       flight.read({ intervals, whole: intervals.some(({ end }) => end === Number.POSITIVE_INFINITY), ...turn }),

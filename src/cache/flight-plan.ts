@@ -12,8 +12,6 @@ export interface KeepingContext {
   readonly clock: Clock;
   readonly catalog: Catalog;
   readonly windows: WindowBudget;
-  /** Keeps room for content of this name, where there is any. @throws StorageError */
-  reserve(name: string, bytes: number): Promise<Room | undefined>;
   /** From now on nothing is kept: there is no room, or `error` says why. */
   passes(error: StorageError | undefined): void;
 }
@@ -39,7 +37,7 @@ export interface FlightPlan {
   /** The name of the arriving content in storage. */
   readonly name: string;
   readonly ingest: Ingest;
-  /** The room that is kept for it; `undefined` where its size is not known. */
+  /** The room that is kept for its first span; `undefined` where it cannot be kept. */
   readonly room: Room | undefined;
   /** Why it cannot be kept; `undefined` where it can. */
   readonly unkept: StorageError | undefined;

@@ -25,13 +25,14 @@ const idleAfterRanges = 10_000;
  * is whole, when every way to it has failed, or when nobody has been reading for a while. What it has is kept.
  */
 export class Flight {
+  readonly #finished = Promise.withResolvers<void>();
   readonly registry: Registry;
   readonly digest: Digest;
   readonly blob: InflightBlob;
   readonly approach: Approach;
   readonly deliveries: Deliveries;
   /** Resolves when it has ended and let go of its file. */
-  readonly over: Promise<void>;
+  readonly over = this.#finished.promise;
   readonly #plan: FlightPlan;
   readonly #context: FlightContext;
   readonly #claims: Claims;
@@ -45,16 +46,12 @@ export class Flight {
   /** Whether somebody wanted all of it: then it is fetched to its end, read or not. */
   #whole = false;
   #cancelIdle: Cancel | undefined;
-  readonly #settleOver: () => void;
 
   constructor(plan: FlightPlan, context: FlightContext) {
     this.registry = plan.registry;
     this.digest = plan.digest;
     this.#plan = plan;
     this.#context = context;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.over = promise;
-    this.#settleOver = resolve;
     this.deliveries = new Deliveries(context.clock, plan.recorded.length > 0);
     this.approach = new Approach(plan.registry, context.clock, plan.precaution);
     this.blob = new InflightBlob(plan.ingest, plan.size, {
@@ -166,7 +163,7 @@ export class Flight {
       throw new UpstreamError(this.registry.name, 'invalid', message, { endpoint: attempt.endpoint });
     }
     this.#ranged = part.ranged;
-    if (total !== undefined && this.blob.size === undefined) this.#settle(total);
+    this.#settle(total);
   }
 
   /** A Range request for the very first bytes was answered with 416: the blob is empty, or Range is not understood. */
@@ -185,7 +182,7 @@ export class Flight {
 
   /** A body without a length ended here: that is the size, as far as the upstream goes. */
   endOfStream(size: number): void {
-    if (this.blob.size === undefined) this.#settle(size);
+    this.#settle(size);
   }
 
   /**
@@ -240,12 +237,14 @@ export class Flight {
   async #over(error: unknown): Promise<void> {
     this.#context.ended(error);
     await this.blob.release();
-    this.#settleOver();
+    this.#finished.resolve();
   }
 
-  #settle(size: number): void {
-    this.blob.settleSize(size);
-    void this.#keeping.reserve(size);
+  /** The upstream has it, and so large it is. Where it does not say so, it may send no more than a descriptor said. */
+  #settle(size = this.blob.size): void {
+    if (size === undefined) return;
+    if (this.blob.size === undefined) this.blob.settleSize(size);
+    void this.#keeping.makeRoom(size);
     this.#digesting.advance();
   }
 

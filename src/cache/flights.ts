@@ -36,6 +36,9 @@ export interface FlightsContext {
 
 type Place = Pick<FlightPlan, 'ingest' | 'room' | 'unkept'>;
 
+/** Bytes that a first span has at most. How large a blob is, a manifest only claims: nothing goes for that. */
+const firstRoom = 256 * 1024;
+
 /** All blobs that are arriving: one flight for each upstream and descriptor, whoever asks for it. */
 export class Flights {
   readonly #context: FlightsContext;
@@ -101,11 +104,11 @@ export class Flights {
 
   async #start(registry: Registry, digest: Digest, size: number | undefined): Promise<Flight> {
     const precaution = this.#suspects.precaution(registry, digest);
-    const { catalog, clock, idleFlight, space, uses } = this.#context;
+    const { catalog, clock, idleFlight, uses } = this.#context;
     const letGo = uses.hold(digest);
     const known = size === undefined ? undefined : catalog.partials.find(registry.name, digest, size);
     const name = known?.name ?? `${hexOf(digest)}.${randomUUID().slice(0, 8)}`;
-    const place = await this.#place(name, digest, size);
+    const place = await this.#place(name, digest, Math.min(size ?? firstRoom, firstRoom));
     const recorded = known === undefined || place.unkept ? [] : catalog.partials.pieces(name);
     const scheduler = this.#scheduler(registry);
     const plan = { registry, digest, size, name, recorded, precaution, ...place };
@@ -114,7 +117,6 @@ export class Flights {
       catalog,
       idleAfter: idleFlight(),
       windows: this.#windows,
-      reserve: (content, bytes) => space.reserve(content, bytes),
       wanted: () => scheduler.pump(),
       passes: (error) => this.#context.passes(flight, error),
       closed: letGo,
@@ -130,13 +132,13 @@ export class Flights {
     return flight;
   }
 
-  /** Where a blob is written, with room for it where its size is known; nowhere, and why, where that cannot be. */
-  async #place(name: string, digest: Digest, size: number | undefined): Promise<Place> {
+  /** Where a blob is written, with room for its first span; nowhere, and why, where that cannot be. */
+  async #place(name: string, digest: Digest, first: number): Promise<Place> {
     const { space, storage } = this.#context;
     let room: Room | undefined;
     try {
-      room = size === undefined ? undefined : await space.reserve(name, size);
-      if (size !== undefined && room === undefined) throw new StorageError('ENOSPC', 'there is no room');
+      room = await space.reserve(name, first);
+      if (room === undefined) throw new StorageError('ENOSPC', 'there is no room');
       return { room, ingest: await storage.ingest(name, digest), unkept: undefined };
     } catch (error) {
       room?.release();

@@ -29,8 +29,9 @@ export class Keeping {
   readonly #events: KeepingEvents;
   readonly #ingest: Ingest;
   readonly #journal: Journal;
-  #room: Room | undefined;
+  readonly #room: Room | undefined;
   #passing: Passing | undefined;
+  #isPlaced = false;
   #ended = false;
   #cancelCheckpoint: Cancel = () => {};
 
@@ -57,14 +58,14 @@ export class Keeping {
     });
   }
 
-  /** The size has become known only now, so there is no room for it yet. */
-  async reserve(size: number): Promise<void> {
-    if (this.#passing) return;
+  /** The upstream has said how large it is: only now others may have to go for it. */
+  async makeRoom(size: number): Promise<void> {
+    if (this.#passing || this.#isPlaced) return;
+    this.#isPlaced = true;
     try {
-      const room = await this.#context.reserve(this.#plan.name, size);
-      if (room === undefined) this.pass(undefined);
-      else if (this.#ended) room.release();
-      else this.#room = room;
+      if ((await this.#room?.grow(size)) === false) this.pass(undefined);
+      // It may have ended meanwhile.
+      if (this.#ended) this.#room?.release();
     } catch (error) {
       this.pass(error);
     }

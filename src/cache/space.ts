@@ -26,6 +26,11 @@ export interface SpaceParts {
 export interface Room {
   /** How many of its bytes have been written: these the file system knows of itself. */
   written: number;
+  /**
+   * Makes it so large. Others go for it if they must. @returns `false` when there is no room: then nothing has gone.
+   * @throws StorageError
+   */
+  grow(bytes: number): Promise<boolean>;
   /** It is not needed any more: the content is recorded, or gone. */
   release(): void;
 }
@@ -38,6 +43,7 @@ const lowMark = 1 / 20;
 /** How much is kept, and what there is room for. What arrives has its room before its first byte is written. */
 export class Space {
   readonly #parts: SpaceParts;
+  /** What there is room for, with its size. */
   readonly #rooms = new Map<Room, { readonly name: string; readonly bytes: number }>();
 
   constructor(parts: SpaceParts) {
@@ -47,16 +53,17 @@ export class Space {
   }
 
   /**
-   * Keeps room for content of this name in storage, which will have so many bytes. Others go for it if they must.
+   * Keeps room for content of this name in storage: for what is recorded of it, and so many bytes more.
    * @returns `undefined` when there is no room: then nothing has gone. @throws StorageError
    */
-  async reserve(name: string, bytes: number): Promise<Room | undefined> {
-    for (;;) {
-      const capacity = await this.#parts.storage.capacity();
-      const missing = bytes - this.#parts.catalog.partials.bytes(name) - this.#left(capacity);
-      if (missing <= 0) return this.#keep(name, bytes);
-      if (bytes > this.#most(capacity) || !(await this.#parts.evictor.free(missing))) return undefined;
-    }
+  async reserve(name: string, more: number): Promise<Room | undefined> {
+    const written = this.#parts.catalog.partials.bytes(name);
+    const room: Room = {
+      written,
+      grow: (bytes) => this.#grow(room, name, bytes),
+      release: () => void this.#rooms.delete(room),
+    };
+    return (await room.grow(written + more)) ? room : undefined;
   }
 
   /** Makes room before it is needed, when little is left. @throws StorageError */
@@ -74,10 +81,17 @@ export class Space {
     metrics.cacheLimit.set(limits().maxSize);
   }
 
-  #keep(name: string, bytes: number): Room {
-    const room = { written: this.#parts.catalog.partials.bytes(name), release: () => void this.#rooms.delete(room) };
-    this.#rooms.set(room, { name, bytes });
-    return room;
+  async #grow(room: Room, name: string, bytes: number): Promise<boolean> {
+    for (;;) {
+      const capacity = await this.#parts.storage.capacity();
+      const has = Math.max(this.#rooms.get(room)?.bytes ?? 0, this.#parts.catalog.partials.bytes(name));
+      const missing = bytes - has - this.#left(capacity);
+      if (bytes <= has || missing <= 0) {
+        this.#rooms.set(room, { name, bytes: Math.max(bytes, has) });
+        return true;
+      }
+      if (bytes > this.#most(capacity) || !(await this.#parts.evictor.free(missing))) return false;
+    }
   }
 
   /** All that could ever be kept. */

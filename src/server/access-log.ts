@@ -31,7 +31,8 @@ export class AccessRecord {
   /** The repository with its upstream, and the reference. */
   image: string | undefined;
   digest: Digest | undefined;
-  source: 'hit' | 'flight' | 'pass' | undefined;
+  /** The blob that is sent. Where it comes from is certain at the end only. */
+  blob: { readonly origin: 'hit' | 'flight' | 'pass' } | undefined;
   /** The stream of a pull that it is, where it is one. */
   stream: PullStream | undefined;
   /** Why it failed, for the log only. */
@@ -74,14 +75,15 @@ export class AccessRecord {
   finish(status: number, complete: boolean, { log, metrics, rangeReads }: AccessParts): void {
     this.stream?.end(this.#endOf(status, complete));
     metrics.requests.inc({ route: this.route, code: String(status) });
-    if (this.source !== undefined) {
-      metrics.servedBytes.inc({ source: this.source }, this.#bytes);
+    const source = this.blob?.origin;
+    if (source !== undefined) {
+      metrics.servedBytes.inc({ source }, this.#bytes);
       if (this.#firstByteAt !== undefined) {
-        metrics.firstByte.observe({ source: this.source }, (this.#firstByteAt - this.#arrivedAt) / 1000);
+        metrics.firstByte.observe({ source }, (this.#firstByteAt - this.#arrivedAt) / 1000);
       }
     }
     const fields = this.#fields(status, complete);
-    if (status !== 206 || this.source !== 'hit' || this.digest === undefined) {
+    if (status !== 206 || source !== 'hit' || this.digest === undefined) {
       log.info(fields, 'request');
       return;
     }
@@ -106,7 +108,7 @@ export class AccessRecord {
       image: this.image,
       digest: this.digest,
       status,
-      source: this.source,
+      source: this.blob?.origin,
       bytes: this.#bytes,
       firstByteMs: this.#firstByteAt === undefined ? undefined : round(this.#firstByteAt - this.#arrivedAt),
       gapMs: round(this.#longestGap),

@@ -67,7 +67,7 @@ export async function sendBlob(parts: BlobParts, blob: BlobRequest): Promise<voi
       await sendHead(parts, blob, headers, deadline.signal);
     } else {
       const open = await parts.blobs.open(route, digest, blob.turn, deadline.signal);
-      blob.record.source = open.origin;
+      blob.record.blob = open;
       await sendContent(parts, blob, open, headers, deadline);
     }
   } finally {

@@ -13,6 +13,7 @@ import { freeBytes, smallDisk } from '../support/small-disk.ts';
 import { until } from '../support/until.ts';
 
 const mib = 2 ** 20;
+const manifestType = 'application/vnd.oci.image.manifest.v1+json';
 const skip = lacking(['mount', 'umount'], { root: true });
 
 function isStored(dataDir: string, blob: Buffer): boolean {
@@ -145,4 +146,27 @@ test('a blob that is being read stays', async (t) => {
   const stored = [read, other, third].map((layer) => isStored(scene.mirror.dataDir, layer));
   assert.ok((await buffer(reading)).equals(read));
   assert.deepEqual(stored, [true, false, true]);
+});
+
+test('how large a manifest says that a layer is makes nothing go before the upstream has sent some of it', async (t) => {
+  const scene = await setScene(t, {
+    layers: [8 * mib],
+    config: { cache: { maxSize: '20MiB' }, prefetch: true },
+    upstream: { negativeTtl: '0s' },
+  });
+  const { upstream, mirror, layer, manifestUrl, blobUrl } = scene;
+  await fetchRaw(manifestUrl);
+  await bring(scene, layer);
+
+  const lacking = {
+    mediaType: 'application/octet-stream',
+    digest: digestOf(Buffer.from('no such layer')),
+    size: 19 * mib,
+  };
+  const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: manifestType, layers: [lacking] }));
+  upstream.putManifest('team/app', { bytes, digest: digestOf(bytes), mediaType: manifestType }, 'claims');
+  assert.equal((await fetchRaw(`${mirror.url}/v2/team/app/manifests/claims`)).status, 200);
+  assert.equal((await fetchRaw(blobUrl(lacking.digest))).status, 404);
+  await until(async () => /^weir_flights 0$/m.test(await mirror.metrics()));
+  assert.ok(isStored(mirror.dataDir, layer));
 });
