@@ -123,7 +123,7 @@ export class Mirror {
     const gate = this.#inForce.derived((settings) => new AdminGate(settings, log));
     const admin = await this.#app({
       admits: (request, response) => gate().admits(request, response),
-      fixed: this.#showing.routes(),
+      fixed: await this.#showing.routes(),
       otherwise: (request, response) => answerApi(adminParts, request, response),
     });
     const bound: Bound[] = [];

@@ -9,6 +9,7 @@ const maxLines = 300;
 
 const clockOwners: Readonly<Record<string, string>> = {
   'async/clock.ts': 'it is the clock',
+  'server/dashboard/time.js': 'it is the clock of a page in a browser',
   'cli/logger.ts': 'its timer empties the log of the process, and decides nothing',
 };
 

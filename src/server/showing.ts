@@ -13,6 +13,7 @@ import { answerJson, answerMetrics } from './admin.ts';
 import type { AppRoutes } from './app.ts';
 import { Events } from './events.ts';
 import type { Shown, Topic } from './feed.ts';
+import { dashboardPages } from './pages.ts';
 import { type StatusView, viewStatus } from './status.ts';
 
 /** What the admin address shows things of. */
@@ -28,7 +29,7 @@ export interface ShowingParts {
   cacheLimit(): number;
 }
 
-/** What the admin address shows, at once and as it changes. */
+/** What the admin address shows, at once and as it changes, and the dashboard. */
 export class Showing {
   readonly #parts: ShowingParts;
   readonly #holdings: Holdings;
@@ -40,8 +41,8 @@ export class Showing {
     this.#events = new Events({ ...parts, topics: this.#topics() });
   }
 
-  /** How it answers, by path. */
-  routes(): AppRoutes['fixed'] {
+  /** How it answers, by path. @throws the system's error when the dashboard's files cannot be read. */
+  async routes(): Promise<AppRoutes['fixed']> {
     const { metrics, flights, sessions } = this.#parts;
     return {
       '/metrics': (request, response) => {
@@ -53,6 +54,7 @@ export class Showing {
       '/api/pulls': (request, response) => answerJson(this.#pulls(), request, response),
       '/api/clients': (request, response) => answerJson(sessions.clients(), request, response),
       '/api/events': (request, response) => this.#events.answer(request, response),
+      ...(await dashboardPages()),
     };
   }
 
