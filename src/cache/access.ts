@@ -41,8 +41,9 @@ export class Access {
     const refused = this.#refused.get(key);
     if (refused !== undefined && refused.until > this.#clock.now()) throw refused.error;
     try {
+      const login = await registry.hasLogin(repository);
       const { size } = await registry.hasBlob(repository, digest, signal);
-      this.#manifests.grantBlob(nameOf(route), digest, size, this.#clock.wall());
+      this.#manifests.grantBlob(nameOf(route), digest, size, { at: this.#clock.wall(), login });
       return { size };
     } catch (error) {
       if (isDefinite(error)) {

@@ -193,15 +193,16 @@ export class ManifestCache {
     signal: AbortSignal,
   ): Promise<HeldManifest> {
     const { registry, repository } = route;
+    const login = await registry.hasLogin(repository);
     if (held !== undefined) {
       const head = await registry.headManifest(repository, reference, signal);
-      if (head.digest === held.digest) return this.#grant(route, held);
-      if ('bytes' in head) return this.#keep(route, head);
+      if (head.digest === held.digest) return this.#grant(route, held, login);
+      if ('bytes' in head) return this.#keep(route, head, login);
     }
-    return this.#keep(route, await registry.manifest(repository, reference, signal));
+    return this.#keep(route, await registry.manifest(repository, reference, signal), login);
   }
 
-  #keep(route: Route, { bytes, contentType, digest }: UpstreamManifest): HeldManifest {
+  #keep(route: Route, { bytes, contentType, digest }: UpstreamManifest, login: boolean): HeldManifest {
     const contents = parseManifest(bytes, contentType);
     if (isSchema1(contents.mediaType)) {
       throw new RegistryError('MANIFEST_UNKNOWN', { detail: 'schema 1 manifests are not served' });
@@ -209,11 +210,11 @@ export class ManifestCache {
     const held = { digest, mediaType: contents.mediaType, bytes, contents };
     this.#catalog.manifests.add(held, contents);
     this.#hot.set(digest, held);
-    return this.#grant(route, held);
+    return this.#grant(route, held, login);
   }
 
-  #grant(route: Route, held: HeldManifest): HeldManifest {
-    this.#catalog.manifests.grant(nameOf(route), held.digest, this.#clock.wall());
+  #grant(route: Route, held: HeldManifest, login: boolean): HeldManifest {
+    this.#catalog.manifests.grant(nameOf(route), held.digest, { at: this.#clock.wall(), login });
     this.#granted.set(`${keyOf(route)}@${held.digest}`, true);
     return held;
   }

@@ -8,17 +8,17 @@ import { Asking } from './asking.ts';
 import { nameOf } from './repository-name.ts';
 
 /**
- * Whether what is held may still be read from repositories that are read with a login: that may have been revoked, so the
- * upstream is asked again every `tagTtl`. Where all may read, what is held needs no asking.
+ * Whether what is held may still be read from repositories that are or were read with a login: that may have been revoked
+ * or taken away, so the upstream is asked again every `tagTtl`. Where all may read, what is held needs no asking.
  */
 export class Permissions {
-  readonly #manifests: Pick<ManifestCatalog, 'seenAt'>;
+  readonly #manifests: Pick<ManifestCatalog, 'seen'>;
   readonly #clock: Clock;
   readonly #asking: Asking<void>;
   /** Until when (monotonic ms) a repository need not be asked. */
   readonly #until = new LRUCache<string, number>({ max: 50_000 });
 
-  constructor(manifests: Pick<ManifestCatalog, 'seenAt'>, clock: Clock) {
+  constructor(manifests: Pick<ManifestCatalog, 'seen'>, clock: Clock) {
     this.#manifests = manifests;
     this.#clock = clock;
     this.#asking = new Asking(clock);
@@ -38,12 +38,14 @@ export class Permissions {
     const { registry, repository } = route;
     const { credentials, tagTtl, negativeTtl, staleIfError } = registry.settings;
     const key = `${registry.name}/${repository}`;
-    if (credentials === undefined || (this.#until.get(key) ?? 0) > this.#clock.now()) return;
-    const age = this.#clock.wall() - (this.#manifests.seenAt(nameOf(route)) ?? 0);
+    if ((this.#until.get(key) ?? 0) > this.#clock.now()) return;
+    const { at, login } = this.#manifests.seen(nameOf(route)) ?? { at: 0, login: false };
+    if (credentials === undefined && !login) return this.#rest(key, tagTtl);
+    const age = this.#clock.wall() - at;
     if (age >= 0 && age < tagTtl) return this.#rest(key, tagTtl - age);
     try {
       await this.#asking.ask(registry.name, `${key}@${digest}`, signal, async (within) => {
-        if (await registry.hasLogin(repository)) await ask(within);
+        if (login || (await registry.hasLogin(repository))) await ask(within);
       });
       this.#rest(key, tagTtl);
     } catch (error) {

@@ -98,18 +98,25 @@ export interface BlobClaim {
   readonly size: number | undefined;
 }
 
+/** That an upstream said that a repository has something. */
+export interface Sighting {
+  readonly at: number;
+  /** Whether it said so to somebody with a login: others may not see it. */
+  readonly login: boolean;
+}
+
 /** Manifests, and who may see what. */
 export interface ManifestCatalog {
   find(digest: Digest): ManifestRecord | undefined;
   add(manifest: ManifestRecord, contents: ManifestContents): void;
-  /** The repository has this manifest: the upstream said so at `seenAt`. */
-  grant(repository: RepositoryName, digest: Digest, seenAt: number): void;
+  /** The repository has this manifest: the upstream said so. */
+  grant(repository: RepositoryName, digest: Digest, seen: Sighting): void;
   /** Whether the upstream has ever said that the repository has this manifest. */
   granted(repository: RepositoryName, digest: Digest): boolean;
   /** When the upstream last said that the repository has something. */
-  seenAt(repository: RepositoryName): number | undefined;
-  /** The repository has this blob: the upstream said so at `seenAt`. */
-  grantBlob(repository: RepositoryName, digest: Digest, size: number | undefined, seenAt: number): void;
+  seen(repository: RepositoryName): Sighting | undefined;
+  /** The repository has this blob: the upstream said so. */
+  grantBlob(repository: RepositoryName, digest: Digest, size: number | undefined, seen: Sighting): void;
   /** A repository that has this blob, the one that its upstream spoke of last; `undefined` where none is known. */
   owner(digest: Digest): RepositoryName | undefined;
   /** Why the repository may read this blob: one of its manifests names it, or the upstream has said so. */

@@ -118,6 +118,10 @@ const migrations = [
     PRIMARY KEY (repository, reference)
   ) WITHOUT ROWID;
   `,
+  `
+  -- Whether the upstream said so to somebody with a login: 0 or 1. Of what is known already that is not known, so it counts as if.
+  ALTER TABLE grants ADD COLUMN login INTEGER NOT NULL DEFAULT 1;
+  `,
 ] as const;
 
 /**

@@ -1,6 +1,13 @@
 import type { Database, Statement } from 'better-sqlite3';
 import type { Digest } from '../oci/digest.ts';
-import type { BlobClaim, ManifestCatalog, ManifestContents, ManifestRecord, RepositoryName } from './catalog.ts';
+import type {
+  BlobClaim,
+  ManifestCatalog,
+  ManifestContents,
+  ManifestRecord,
+  RepositoryName,
+  Sighting,
+} from './catalog.ts';
 import { AbandonedManifests } from './sqlite-abandoned.ts';
 import type { RepositoryTable } from './sqlite-repositories.ts';
 
@@ -19,9 +26,9 @@ export class ManifestTable implements ManifestCatalog {
   readonly #owner: Statement<[string, string], { upstream: string; name: string }>;
   readonly #find: Statement<[string], Row>;
   readonly #add: (manifest: ManifestRecord, contents: ManifestContents) => void;
-  readonly #grant: Statement<[number, Kind, string, number | null, number]>;
+  readonly #grant: Statement<[number, Kind, string, number | null, number, number]>;
   readonly #granted: Statement<[number, Kind, string], { size: number | null }>;
-  readonly #seen: Statement<[number], { at: number | null }>;
+  readonly #seen: Statement<[number], { at: number; login: number }>;
   readonly #named: Statement<[string, number], { least: number | null; most: number | null }>;
 
   constructor(database: Database, repositories: RepositoryTable) {
@@ -36,11 +43,13 @@ export class ManifestTable implements ManifestCatalog {
     this.#find = database.prepare('SELECT digest, media_type, bytes FROM manifests WHERE digest = ?');
     this.#add = prepareAdd(database);
     this.#grant = database.prepare(
-      `INSERT INTO grants (repository, kind, digest, size, seen_at) VALUES (?, ?, ?, ?, ?)
-       ON CONFLICT DO UPDATE SET size = coalesce(excluded.size, size), seen_at = excluded.seen_at`,
+      `INSERT INTO grants (repository, kind, digest, size, seen_at, login) VALUES (?, ?, ?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET size = coalesce(excluded.size, size), seen_at = excluded.seen_at, login = excluded.login`,
     );
     this.#granted = database.prepare('SELECT size FROM grants WHERE repository = ? AND kind = ? AND digest = ?');
-    this.#seen = database.prepare('SELECT max(seen_at) AS at FROM grants WHERE repository = ?');
+    this.#seen = database.prepare(
+      'SELECT seen_at AS at, login FROM grants WHERE repository = ? ORDER BY seen_at DESC, login DESC LIMIT 1',
+    );
     this.#named = database.prepare(
       `SELECT min(descriptors.size) AS least, max(descriptors.size) AS most FROM descriptors
        JOIN grants ON grants.digest = descriptors.manifest AND grants.kind = 'manifest'
@@ -57,8 +66,8 @@ export class ManifestTable implements ManifestCatalog {
     this.#add(manifest, contents);
   }
 
-  grant(repository: RepositoryName, digest: Digest, seenAt: number): void {
-    this.#grant.run(this.#repositories.obtain(repository), 'manifest', digest, null, seenAt);
+  grant(repository: RepositoryName, digest: Digest, { at, login }: Sighting): void {
+    this.#grant.run(this.#repositories.obtain(repository), 'manifest', digest, null, at, Number(login));
   }
 
   granted(repository: RepositoryName, digest: Digest): boolean {
@@ -66,13 +75,14 @@ export class ManifestTable implements ManifestCatalog {
     return id !== undefined && this.#granted.get(id, 'manifest', digest) !== undefined;
   }
 
-  seenAt(repository: RepositoryName): number | undefined {
+  seen(repository: RepositoryName): Sighting | undefined {
     const id = this.#repositories.find(repository);
-    return (id === undefined ? undefined : this.#seen.get(id)?.at) ?? undefined;
+    const row = id === undefined ? undefined : this.#seen.get(id);
+    return row && { at: row.at, login: row.login === 1 };
   }
 
-  grantBlob(repository: RepositoryName, digest: Digest, size: number | undefined, seenAt: number): void {
-    this.#grant.run(this.#repositories.obtain(repository), 'blob', digest, size ?? null, seenAt);
+  grantBlob(repository: RepositoryName, digest: Digest, size: number | undefined, { at, login }: Sighting): void {
+    this.#grant.run(this.#repositories.obtain(repository), 'blob', digest, size ?? null, at, Number(login));
   }
 
   owner(digest: Digest): RepositoryName | undefined {

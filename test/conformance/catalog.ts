@@ -12,6 +12,8 @@ export type OpenCatalog = () => Catalog;
 const digestAt = (index: number): Digest => digestOf(Buffer.from(`content ${index}`));
 const [one, two, three] = [digestAt(1), digestAt(2), digestAt(3)];
 const unasked = digestAt(99);
+/** Seen by everybody. */
+const seen = (at: number) => ({ at, login: false });
 const app: RepositoryName = { upstream: 'up.test', name: 'team/app' };
 const elsewhere: readonly RepositoryName[] = [
   { upstream: 'up.test', name: 'team/other' },
@@ -49,8 +51,8 @@ interface Kept {
 /** Repositories that are known, and have nothing of what is asked about. */
 function know(catalog: Pick<Catalog, 'manifests'>): void {
   for (const each of elsewhere) {
-    catalog.manifests.grant(each, unasked, 100);
-    catalog.manifests.grantBlob(each, unasked, 5, 100);
+    catalog.manifests.grant(each, unasked, seen(100));
+    catalog.manifests.grantBlob(each, unasked, 5, seen(100));
   }
 }
 
@@ -185,13 +187,13 @@ export function catalogConformance(name: string, place: () => OpenCatalog): void
         blobs: layers.map((each) => descriptor(each, 1)),
       };
       manifests.add({ ...manifestAt(1), digest }, contents);
-      manifests.grant(app, digest, 1);
+      manifests.grant(app, digest, seen(1));
     };
     put(index, [first, second], []);
     put(first, [], [one, layer]);
     put(second, [], [two, layer]);
     tags.put(app, 'v1', { digest: index, checkedAt: 1 });
-    manifests.grantBlob(app, three, 1, 1);
+    manifests.grantBlob(app, three, 1, seen(1));
     for (const digest of [one, two]) blobs.add({ digest, size: 1, usedAt: 0 }, new Uint32Array());
     partials.put({ name: 'a', upstream: 'u', digest: layer, size: 1, usedAt: 0 });
     const never = () => false;
@@ -241,8 +243,8 @@ export function catalogConformance(name: string, place: () => OpenCatalog): void
     know({ manifests });
     manifests.add(manifestAt(1), { manifests: [], blobs: [] });
     assert.equal(manifests.granted(app, one), false);
-    manifests.grant(app, one, 100);
-    manifests.grant(app, one, 200);
+    manifests.grant(app, one, seen(100));
+    manifests.grant(app, one, seen(200));
     assert.equal(manifests.granted(app, one), true);
     for (const other of elsewhere) assert.equal(manifests.granted(other, one), false);
     assert.equal(manifests.granted(app, two), false);
@@ -252,12 +254,14 @@ export function catalogConformance(name: string, place: () => OpenCatalog): void
     'when the upstream last said that a repository has something is known for each alone',
     ({ manifests }) => {
       know({ manifests });
-      assert.equal(manifests.seenAt({ upstream: 'nowhere.test', name: 'app' }), undefined);
-      manifests.grant(app, one, 200);
-      manifests.grantBlob(app, two, 1, 300);
-      manifests.grant(app, two, 250);
-      assert.equal(manifests.seenAt(app), 300);
-      for (const other of elsewhere) assert.ok((manifests.seenAt(other) ?? 0) < 200);
+      assert.equal(manifests.seen({ upstream: 'nowhere.test', name: 'app' }), undefined);
+      manifests.grant(app, one, seen(200));
+      manifests.grantBlob(app, two, 1, seen(300));
+      manifests.grant(app, two, seen(250));
+      assert.deepEqual(manifests.seen(app), seen(300));
+      manifests.grant(app, one, { at: 400, login: true });
+      assert.deepEqual(manifests.seen(app), { at: 400, login: true });
+      for (const other of elsewhere) assert.ok((manifests.seen(other)?.at ?? 0) < 200);
     },
   );
 
@@ -267,7 +271,7 @@ export function catalogConformance(name: string, place: () => OpenCatalog): void
       know({ manifests });
       manifests.add(manifestAt(1), { manifests: [descriptor(three, 9)], blobs: [descriptor(two, 7)] });
       assert.equal(manifests.claim(app, two), undefined);
-      manifests.grant(app, one, 100);
+      manifests.grant(app, one, seen(100));
       assert.deepEqual(manifests.claim(app, two), { size: 7 });
       // An index names manifests, not blobs; and a manifest is no blob of its own.
       for (const digest of [one, three]) assert.equal(manifests.claim(app, digest), undefined);
@@ -278,9 +282,9 @@ export function catalogConformance(name: string, place: () => OpenCatalog): void
   catalogTest('manifests that disagree about the size of a blob say nothing about it', ({ manifests }) => {
     manifests.add(manifestAt(1), { manifests: [], blobs: [descriptor(three, 7)] });
     manifests.add(manifestAt(2), { manifests: [], blobs: [descriptor(three, 8)] });
-    manifests.grant(app, one, 100);
+    manifests.grant(app, one, seen(100));
     assert.deepEqual(manifests.claim(app, three), { size: 7 });
-    manifests.grant(app, two, 100);
+    manifests.grant(app, two, seen(100));
     assert.deepEqual(manifests.claim(app, three), { size: undefined });
   });
 
@@ -289,7 +293,7 @@ export function catalogConformance(name: string, place: () => OpenCatalog): void
       manifests: [],
       blobs: [descriptor(two, 7), descriptor(two, 8), descriptor(three, 0)],
     });
-    manifests.grant(app, one, 100);
+    manifests.grant(app, one, seen(100));
     assert.deepEqual(manifests.claim(app, two), { size: undefined });
     assert.deepEqual(manifests.claim(app, three), { size: 0 });
   });
@@ -298,10 +302,10 @@ export function catalogConformance(name: string, place: () => OpenCatalog): void
     'a repository may read a blob that the upstream says it has, and a size once said stays',
     ({ manifests }) => {
       know({ manifests });
-      manifests.grantBlob(app, two, undefined, 100);
+      manifests.grantBlob(app, two, undefined, seen(100));
       assert.deepEqual(manifests.claim(app, two), { size: undefined });
-      manifests.grantBlob(app, two, 2 ** 40, 200);
-      manifests.grantBlob(app, two, undefined, 300);
+      manifests.grantBlob(app, two, 2 ** 40, seen(200));
+      manifests.grantBlob(app, two, undefined, seen(300));
       assert.deepEqual(manifests.claim(app, two), { size: 2 ** 40 });
       for (const other of elsewhere) assert.equal(manifests.claim(other, two), undefined);
       assert.equal(manifests.granted(app, two), false);
@@ -355,8 +359,8 @@ export function catalogConformance(name: string, place: () => OpenCatalog): void
     first.partials.put(partial);
     first.partials.record('a', [0], [{ start: 3, end: 10, crc: 4 }]);
     first.manifests.add(manifestAt(1), { manifests: [], blobs: [descriptor(three, 7)] });
-    first.manifests.grant(app, one, 100);
-    first.manifests.grantBlob(app, two, 8, 100);
+    first.manifests.grant(app, one, seen(100));
+    first.manifests.grantBlob(app, two, 8, seen(100));
     first.tags.put(app, 'v1', { digest: one, checkedAt: 100 });
     first.close();
     const second = open();

@@ -65,7 +65,7 @@ const undoThird = `
   DROP TRIGGER blob_added; DROP TRIGGER blob_changed; DROP TRIGGER blob_removed;
   DROP TRIGGER piece_added; DROP TRIGGER piece_removed; DROP TRIGGER partial_changed; DROP TRIGGER partial_removed;
   DROP INDEX partials_by_use; DROP INDEX grants_by_digest; DROP INDEX tags_by_digest;
-  DROP TABLE pins; DROP TABLE totals; ALTER TABLE partials DROP COLUMN bytes; PRAGMA user_version = 2;
+  DROP TABLE pins; DROP TABLE totals; ALTER TABLE partials DROP COLUMN bytes; ALTER TABLE grants DROP COLUMN login; PRAGMA user_version = 2;
 `;
 
 test('sqlite: a catalog of an older version is brought to this one with all that it knows', () => {

@@ -7,6 +7,9 @@ import { digestOf } from '../../src/oci/digest.ts';
 import { fetchRaw } from '../support/client.ts';
 import { FakeClock } from '../support/clock.ts';
 import { always, status } from '../support/faults.ts';
+import { type FixtureImage, makeImage } from '../support/images.ts';
+import { startMirror, type TestMirror, upstreamConfig } from '../support/mirror.ts';
+import { FakeRegistry } from '../support/registry.ts';
 import { type Scene, setScene } from '../support/scene.ts';
 import { tempDir } from '../support/temp.ts';
 
@@ -75,6 +78,37 @@ test('that the upstream fails, or our login, is no denial: what is held is serve
   assert.deepEqual(await pull(), { manifest: 200, layer: 200, questions: 0 });
   clock.advance(60 * minutes);
   assert.deepEqual(await pull(), { manifest: 502, layer: 502, questions: 0 });
+});
+
+test('what was fetched with a login is not open to all once the login is taken away, nor to a mirror without one', async (t) => {
+  const upstream = await FakeRegistry.start();
+  t.after(() => upstream.close());
+  const [secret, open] = [makeImage(1000), makeImage(2000)];
+  upstream.push('team/secret', 'v1', secret);
+  upstream.push('team/open', 'v1', open);
+  upstream.requireTokens({
+    admits: (authorization, { params }) => authorization !== undefined || !params.get('scope')?.includes('secret'),
+  });
+  const passwordFile = join(tempDir(), 'password');
+  writeFileSync(passwordFile, 'secret');
+  const clock = new FakeClock();
+  const dataDir = tempDir();
+  const pull = async ({ url }: TestMirror, repository: string, { manifest, layers: [layer] }: FixtureImage) => {
+    const paths = [`manifests/${manifest.digest}`, `blobs/${digestOf(layer ?? assert.fail())}`];
+    return Promise.all(paths.map(async (path) => (await fetchRaw(`${url}/v2/${repository}/${path}`)).status));
+  };
+  const credentials = { username: 'mirror', passwordFile };
+  const before = await startMirror(t, { clock, dataDir, config: upstreamConfig(upstream.url, { credentials }) });
+  assert.deepEqual(await pull(before, 'team/secret', secret), [200, 200]);
+  await before.close();
+  const after = await startMirror(t, { clock, dataDir, config: upstreamConfig(upstream.url) });
+  assert.deepEqual(await pull(after, 'team/open', open), [200, 200]);
+  const asked = () => upstream.seen.filter(({ path }) => path.includes('/open/')).length;
+  const first = asked();
+  clock.advance(6 * minutes);
+  for (const _ of [1, 2]) assert.ok((await pull(after, 'team/secret', secret)).every((code) => code >= 400));
+  assert.deepEqual(await pull(after, 'team/open', open), [200, 200]);
+  assert.equal(asked(), first);
 });
 
 test('a config.json without a login for the upstream makes nothing private', async (t) => {
