@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { ListenAddress } from '../config/schema.ts';
 import type { Certificate } from './certificate.ts';
@@ -80,6 +81,8 @@ export class App {
         void otherwise(request.raw, reply.raw);
       },
     });
+    // Whatever Fastify finds wrong with a request is answered like any other.
+    fastify.setErrorHandler((_error, request, reply) => raw(otherwise)(request, reply));
     // Bodies are never read: what comes with one is answered, and its connection closed.
     fastify.removeAllContentTypeParsers();
     fastify.addContentTypeParser('*', (_request, _payload, done) => done(null));
@@ -93,13 +96,17 @@ export class App {
 
   /** Listens on one more address. @throws the system's error when that cannot be done. */
   async listen({ host, port }: ListenAddress): Promise<Bound> {
+    const answering = new WeakSet<Duplex>();
     const server = this.#createServer((request, response) => {
+      answering.add(request.socket);
+      response.once('close', () => answering.delete(request.socket));
       // While there is nothing to send, it is not the client that is silent.
       response.on('timeout', () => response.writableLength > 0 && response.destroy());
       this.#fastify.routing(request, response);
     });
     server.timeout = this.#patience;
-    server.on('clientError', refuseGarbage);
+    // What is written into an answer would be taken for a part of it.
+    server.on('clientError', (error, socket) => refuseGarbage(error, socket, answering.has(socket)));
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen({ host, port }, resolve);
@@ -143,8 +150,8 @@ function raw(
 }
 
 /** What is no HTTP (a TLS handshake, as clients of `insecure` mirrors send first) gets a short answer, and an end. */
-function refuseGarbage(error: Error & { code?: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+function refuseGarbage(error: Error & { code?: string }, socket: Duplex, isAnswering: boolean): void {
+  if (error.code === 'ECONNRESET' || !socket.writable || isAnswering) return void socket.destroy();
   const status = error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request';
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }

@@ -12,6 +12,10 @@ export interface ResponseGuard {
   failure(cause: unknown): unknown;
 }
 
+/** Of a body that nobody wants, so many bytes and milliseconds are worth a connection. */
+const dumpLimit = 64 * 1024;
+const dumpPatience = 1000;
+
 /** A body is larger than what it can honestly be. */
 export class BodyTooLargeError extends Error {
   override readonly name = 'BodyTooLargeError';
@@ -86,12 +90,14 @@ export class UpstreamResponse {
   }
 
   /**
-   * Throws away a body that nobody has begun to read: a small one is received, so that the connection can be used
-   * again, another one is cut.
+   * Throws away a body that nobody has begun to read: a small one that comes at once is received, so that the connection
+   * can be used again, another one is cut.
    */
   async dump(): Promise<void> {
     if (this.#reading) return;
-    this.#guard.deadline.clear();
-    await this.#body.dump({ limit: 64 * 1024 }).catch(() => {});
+    const { deadline } = this.#guard;
+    deadline.set(dumpPatience);
+    await this.#body.dump({ limit: dumpLimit }).catch(() => {});
+    deadline.clear();
   }
 }

@@ -91,7 +91,8 @@ export class Routes {
   }
 
   #required(label: string): Upstream {
-    const upstream = this.#byLabel.get(canonical(label));
+    // Outside ASCII there are letters whose lower case is within.
+    const upstream = /^[!-~]+$/.test(label) ? this.#byLabel.get(canonical(label)) : undefined;
     if (upstream === undefined) throw new RegistryError('NAME_UNKNOWN', { detail: 'this upstream is not configured' });
     return upstream;
   }

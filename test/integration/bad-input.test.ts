@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { test } from 'node:test';
 import { digestOf } from '../../src/oci/digest.ts';
 import { ociManifest } from '../../src/oci/media-types.ts';
@@ -55,6 +57,34 @@ test('everything that writes is 405, and its body is never a second request', as
   assert.equal(text.match(/HTTP\/1\.1/g)?.length, 1);
   assert.match(text, /connection: close/i);
   assert.equal(upstream.seen.length, 0);
+});
+
+test('methods and types of content that the framework refuses are answered in the same form', async (t) => {
+  const { mirror } = await setScene(t);
+  const requests = [
+    'POST /v2/a/blobs/uploads/ HTTP/1.1\r\nHost: x\r\nContent-Type: bad\r\nContent-Length: 0\r\nConnection: close\r\n\r\n',
+    'QUERY /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n',
+  ];
+  for (const request of requests) {
+    const { text } = await sendBytes(mirror.port, request);
+    assert.match(text, /^HTTP\/1.1 405 /);
+    assert.equal(codeOf(text.slice(text.indexOf('\r\n\r\n'))), 'UNSUPPORTED');
+  }
+});
+
+test('garbage behind a request is not answered into what is being sent', async (t) => {
+  const { mirror, layerUrl, layer, manifestUrl } = await setScene(t, { layers: [30_000_000] });
+  await fetchRaw(manifestUrl);
+  await fetchRaw(layerUrl);
+  const socket = connect({ port: mirror.port, host: '127.0.0.1' });
+  socket.write(`GET ${new URL(layerUrl).pathname} HTTP/1.1\r\nHost: x\r\n\r\n`);
+  const chunks: Buffer[] = [];
+  socket.once('data', () => socket.write('\x16\x03\x01garbage\r\n\r\n'));
+  socket.on('data', (chunk) => chunks.push(chunk)).on('error', () => {});
+  await once(socket, 'close');
+  const answer = Buffer.concat(chunks);
+  const body = answer.subarray(answer.indexOf('\r\n\r\n') + 4);
+  assert.ok(body.length > 0 && layer.subarray(0, body.length).equals(body));
 });
 
 test('a GET with a body is answered, and ends the connection', async (t) => {
@@ -275,5 +305,20 @@ test('a range that makes no sense is the whole, 416 or 400, as clients can go on
     const answer = await fetchRaw(layerUrl, { headers: { range } });
     assert.equal(answer.status, expected, range);
     if (expected !== 200) assert.ok(codeOf(answer.body), range);
+  }
+});
+
+test('an answer whose body never comes holds up nobody, where the body does not matter', {
+  timeout: 30_000,
+}, async (t) => {
+  const heads = ['404 Not Found', '307 Temporary Redirect\r\nLocation: /elsewhere', '500 Internal Server Error'];
+  for (const head of heads) {
+    const answer: RawAnswer = { head: `HTTP/1.1 ${head}\r\nContent-Length: 1000\r\n\r\n` };
+    const absent: RawAnswer = { head: 'HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n' };
+    const upstream = await startRawUpstream(t, (line) => (line.includes('/elsewhere') ? absent : answer));
+    const mirror = await startMirror(t, { config: upstreamConfig(upstream.url, { giveUp: '1s' }) });
+    const url = `${mirror.url}/v2/a/b/blobs/${digestOf(Buffer.from('x'))}`;
+    const { status } = await fetchRaw(url, { headers: { 'user-agent': 'cri-o/1.30.0' } });
+    assert.ok(status >= 404, `${head}: ${status}`);
   }
 });

@@ -50,6 +50,12 @@ for (const path of layouts) {
   });
 }
 
+test('a name whose letters only look like an upstream’s is none', async (t) => {
+  const { mirror } = await setScene(t);
+  const { status, body } = await fetchRaw(`${mirror.url}/v2/library/nginx/manifests/1.25?ns=doc%E2%84%AAer.io`);
+  assert.deepEqual([status, JSON.parse(body.toString()).errors[0].code], [404, 'NAME_UNKNOWN']);
+});
+
 test('where ns and the first component of the name disagree, ns counts and the name is whole', async (t) => {
   const { mirror, other, quay } = await setScene(t);
   const answer = await fetchRaw(`${mirror.url}/v2/docker.io/library/nginx/manifests/1.25?ns=quay.io`);
