@@ -74,11 +74,16 @@ export class Registry {
     return this.#wiring.health;
   }
 
-  /** Whether this repository is read with a login. @throws UpstreamError `login` when that cannot be read, or was refused just now. */
+  /**
+   * Whether this repository is read with a login, at any endpoint.
+   * @throws UpstreamError `login` when that cannot be read, or was refused just now.
+   */
   async hasLogin(repository: string): Promise<boolean> {
-    const [endpoint = ''] = this.settings.endpoints;
-    const target = { url: new URL(endpoint), endpoint, repository, trusted: true };
-    return (await this.#wiring.credentials.login(target)) !== undefined;
+    for (const endpoint of this.settings.endpoints) {
+      const target = { url: new URL(endpoint), endpoint, repository, trusted: true };
+      if ((await this.#wiring.credentials.login(target)) !== undefined) return true;
+    }
+    return false;
   }
 
   /**
@@ -163,7 +168,7 @@ export class Registry {
       const headers = { accept: '*/*', range: 'bytes=0-0' };
       const patience = this.settings.stallTimeout;
       try {
-        const { response, location } = await this.#exchange.once({
+        const { response } = await this.#exchange.ask({
           method: 'GET',
           kind: 'blob',
           endpoint,
@@ -173,10 +178,8 @@ export class Registry {
           patience,
           signal,
         });
-        if (location === undefined) await response.dump();
-        return {
-          size: location === undefined ? parseContentRange(response.header('content-range'))?.total : undefined,
-        };
+        await response.dump();
+        return { size: parseContentRange(response.header('content-range'))?.total };
       } catch (error) {
         // There is no first byte: the blob is there, and empty.
         if (error instanceof UpstreamError && error.status === 416) return { size: 0 };

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { digestOf } from '../../src/oci/digest.ts';
 import { fetchRaw } from '../support/client.ts';
+import { redirectTo } from '../support/faults.ts';
 import { makeImage } from '../support/images.ts';
 import { startMirror } from '../support/mirror.ts';
 import { FakeRegistry } from '../support/registry.ts';
@@ -28,6 +29,25 @@ test('nor is an arriving one, nor a manifest', async (t) => {
   ]);
   assert.deepEqual([arriving.status, stolen.status], [200, 404]);
   assert.equal((await fetchRaw(`${mirror.url}/v2/team/other/manifests/${image.manifest.digest}`)).status, 404);
+});
+
+test('nor because its registry leads on whoever asks, to where it is not', async (t) => {
+  const one = await FakeRegistry.start();
+  const two = await FakeRegistry.start();
+  const elsewhere = await FakeRegistry.start();
+  t.after(() => Promise.all([one.close(), two.close(), elsewhere.close()]));
+  const image = makeImage(100_000);
+  one.push('app', 'v1', image);
+  two.faults.push(redirectTo(elsewhere.url));
+  const upstreams = {
+    one: { endpoints: [one.url], insecure: true },
+    two: { endpoints: [two.url], insecure: true, privateNetwork: true },
+  };
+  const mirror = await startMirror(t, { config: { upstreams } });
+  await fetchRaw(`${mirror.url}/v2/one/app/manifests/v1`);
+  const digest = digestOf(image.layers[0] ?? Buffer.alloc(0));
+  assert.equal((await fetchRaw(`${mirror.url}/v2/one/app/blobs/${digest}`)).status, 200);
+  assert.equal((await fetchRaw(`${mirror.url}/v2/two/made/up/blobs/${digest}`)).status, 404);
 });
 
 test('a blob that is held is served to another repository that has it, without fetching it again', async (t) => {
