@@ -14,6 +14,15 @@ export interface BcryptAnswer {
   readonly matches: boolean;
 }
 
-parentPort?.on('message', ({ id, password, hash }: BcryptQuestion) => {
-  parentPort?.postMessage({ id, matches: compareSync(password, hash) } satisfies BcryptAnswer);
+/** What is no hash matches nothing. */
+function matches({ password, hash }: BcryptQuestion): boolean {
+  try {
+    return compareSync(password, hash);
+  } catch {
+    return false;
+  }
+}
+
+parentPort?.on('message', (question: BcryptQuestion) => {
+  parentPort?.postMessage({ id: question.id, matches: matches(question) } satisfies BcryptAnswer);
 });

@@ -20,6 +20,7 @@ export class Bcrypt {
   readonly #worker = new Worker(new URL(`./bcrypt-worker${extname(import.meta.url)}`, import.meta.url));
   readonly #waiting = new Map<number, Waiter>();
   #lastId = 0;
+  #ended = false;
 
   constructor() {
     this.#worker.on('message', ({ id, matches }: BcryptAnswer) => {
@@ -34,6 +35,7 @@ export class Bcrypt {
 
   /** Whether this password has this hash. @throws RegistryError `UNAVAILABLE` when too many wait, or the thread has ended. */
   matches(password: string, hash: string): Promise<boolean> {
+    if (this.#ended) throw unavailable('logins cannot be checked');
     if (this.#waiting.size >= maxWaiting) throw unavailable('too many clients log in at once');
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
@@ -48,6 +50,7 @@ export class Bcrypt {
   }
 
   #fail(cause: unknown): void {
+    this.#ended = true;
     for (const { reject } of this.#waiting.values()) reject(unavailable('logins cannot be checked', cause));
     this.#waiting.clear();
   }

@@ -111,14 +111,16 @@ test('a changed file counts at once, and a broken one is reported while the old 
   assert.deepEqual([await status('node', 'changed'), await status('node')], [200, 401]);
 });
 
-test('it does not start with a file that cannot be used', async (t) => {
+test('it does not start with a file that cannot be used, nor with hashes that nobody could check', async (t) => {
   const htpasswd = passwordFile();
-  writeFileSync(htpasswd, 'node:secret\n');
-  const scene = setScene(t, { config: { clients: { htpasswd } } });
-  await assert.rejects(scene, {
-    name: 'ConfigError',
-    message: `${htpasswd}:1: expected a line as htpasswd -B writes it`,
-  });
+  const hash = hashSync(password, cost);
+  for (const line of ['secret', hash.replace('$04$', '$03$'), hash.replace('$04$', '$31$')]) {
+    writeFileSync(htpasswd, `node:${line}\n`);
+    await assert.rejects(setScene(t, { config: { clients: { htpasswd } } }), {
+      name: 'ConfigError',
+      message: `${htpasswd}:1: expected a line as htpasswd -B writes it, with a cost up to 16`,
+    });
+  }
 });
 
 test('a login is compared once, however often it comes, and an unknown user takes as long as a wrong password', async (t) => {
