@@ -127,7 +127,13 @@ export class Mirror {
       otherwise: (request, response) => answerApi(adminParts, request, response),
     });
     const bound: Bound[] = [];
-    for (const address of listen) bound.push(await registry.listen(address));
+    for (const address of listen) {
+      try {
+        bound.push(await registry.listen(address));
+      } catch (error) {
+        if (!address.optional || !isNoAddress(error)) throw error;
+      }
+    }
     this.#flushRegularly();
     this.#store.scrubber.start();
     return { registry: bound, admin: await admin.listen(this.#inForce.settings.admin) };
@@ -222,4 +228,9 @@ export class Mirror {
       this.#flushRegularly();
     });
   }
+}
+
+/** The machine has no such address: IPv6 is turned off. */
+function isNoAddress(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && /^(?:EADDRNOTAVAIL|EAFNOSUPPORT)$/.test(String(error.code));
 }

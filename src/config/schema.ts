@@ -160,6 +160,8 @@ export interface ListenAddress {
   readonly host: string;
   /** 0 lets the system choose. */
   readonly port: number;
+  /** Nobody has asked for it: where the machine has no such address, it is left out. */
+  readonly optional?: true;
 }
 
 function parseAddress(text: string): ListenAddress | undefined {

@@ -113,10 +113,10 @@ const noProxy: ProxySettings = { http: undefined, https: undefined, except: '' }
 /** Completes a configuration file with the defaults; `proxy` is for upstreams that say none themselves. */
 export function completeSettings(file: ConfigFile, proxy: ProxySettings = noProxy): Settings {
   return {
-    // Both loopback addresses, since `localhost` is either.
+    // Both loopback addresses, since `localhost` is either, where the machine has both.
     listen: file.listen ?? [
       { host: '127.0.0.1', port: 5000 },
-      { host: '::1', port: 5000 },
+      { host: '::1', port: 5000, optional: true },
     ],
     admin: file.admin ?? { host: '127.0.0.1', port: 5001 },
     adminHosts: file.adminHosts ?? [],
