@@ -340,7 +340,11 @@ for (const [name, row] of Object.entries(rows)) {
     const asked = registry.seen.length;
     await fetchRaw(at(`manifests/${image.manifest.digest}`));
     for (const digest of image.blobs.keys()) await fetchRaw(at(`blobs/${digest}`));
-    assert.equal(registry.seen.length, asked, 'a warm pull asks nothing');
+    const more = registry.seen.length - asked;
+    // Where a login is needed, whether it still counts is asked each `tagTtl`, which is over at once here; and each
+    // question may lead to another host.
+    const most = row.login === undefined ? 0 : 2 * (1 + image.blobs.size);
+    assert.ok(more <= most, `a warm pull asks ${more} times`);
     // A POST that is not understood, and a GET.
     assert.ok(registry.questions.length <= 2, `${registry.questions.length} questions for tokens`);
     if (row.question !== undefined) {
