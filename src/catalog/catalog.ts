@@ -136,7 +136,7 @@ export interface TagRecord {
   readonly checkedAt: number;
 }
 
-/** Tags, remembered absence included. */
+/** Tags, their absence included: that may be forgotten, where it was checked longest ago. */
 export interface TagCatalog {
   find(repository: RepositoryName, tag: string): TagRecord | undefined;
   put(repository: RepositoryName, tag: string, record: TagRecord): void;

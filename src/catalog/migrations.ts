@@ -122,6 +122,10 @@ const migrations = [
   -- Whether the upstream said so to somebody with a login: 0 or 1. Of what is known already that is not known, so it counts as if.
   ALTER TABLE grants ADD COLUMN login INTEGER NOT NULL DEFAULT 1;
   `,
+  `
+  -- For those that are forgotten.
+  CREATE INDEX absent_tags_by_age ON tags (checked_at) WHERE digest IS NULL;
+  `,
 ] as const;
 
 /**

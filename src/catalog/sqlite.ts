@@ -14,6 +14,7 @@ import { UsageView } from './sqlite-usage.ts';
 /** The catalog in one SQLite file, which this process has for itself. */
 export class SqliteCatalog implements Catalog {
   readonly #database: Database.Database;
+  readonly #repositories: RepositoryTable;
   readonly blobs: BlobTable;
   readonly partials: PartialTable;
   readonly usage: UsageView;
@@ -27,6 +28,7 @@ export class SqliteCatalog implements Catalog {
   constructor(path: string) {
     this.#database = openExclusively(path);
     const repositories = new RepositoryTable(this.#database);
+    this.#repositories = repositories;
     this.blobs = new BlobTable(this.#database);
     this.partials = new PartialTable(this.#database);
     this.usage = new UsageView(this.#database);
@@ -40,6 +42,8 @@ export class SqliteCatalog implements Catalog {
   flush(): void {
     this.blobs.flush();
     this.referrers.prune();
+    this.tags.prune();
+    this.#repositories.prune();
   }
 
   close(): void {

@@ -324,6 +324,21 @@ export function catalogConformance(name: string, place: () => OpenCatalog): void
     for (const other of elsewhere) assert.equal(tags.find(other, 'v1'), undefined);
   });
 
+  catalogTest('of too many absent tags the oldest are forgotten, and no other', (catalog) => {
+    const { tags } = catalog;
+    tags.put(app, 'v1', { digest: one, checkedAt: 0 });
+    const repositoryAt = (index: number) => ({ upstream: 'up.test', name: `random/${index}` });
+    for (let index = 0; index < 20_010; index++)
+      tags.put(repositoryAt(index), 'x', { digest: undefined, checkedAt: index });
+    catalog.flush();
+    const at = (index: number) => tags.find(repositoryAt(index), 'x')?.checkedAt;
+    assert.deepEqual([at(0), at(9), at(10), at(20_009)], [undefined, undefined, 10, 20_009]);
+    assert.equal(tags.find(app, 'v1')?.digest, one);
+    tags.put(repositoryAt(5), 'x', { digest: two, checkedAt: 30_000 });
+    assert.equal(tags.find(repositoryAt(5), 'x')?.digest, two);
+    for (const index of [4, 10, 20_009]) assert.notEqual(tags.find(repositoryAt(index), 'x')?.digest, two);
+  });
+
   catalogTest('each page of referrers is what was put last, absence included, for each repository alone', (catalog) => {
     const { referrers } = catalog;
     const first = { content: '{"manifests":[]}', next: 'page=2', checkedAt: 100 };

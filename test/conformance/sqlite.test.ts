@@ -60,12 +60,34 @@ test('sqlite: a migration that fails leaves the file as it was', () => {
   assert.deepEqual([tables, versionOf(path)], [[{ name: 'grants' }], 0]);
 });
 
+test('sqlite: repositories of which nothing is known are forgotten', () => {
+  const path = newPath();
+  const catalog = new SqliteCatalog(path);
+  const digest = digestOf(Buffer.from('x'));
+  const pin = { repository: { upstream: 'up', name: 'gone' }, reference: digest };
+  catalog.pins.add(pin);
+  catalog.pins.remove(pin);
+  catalog.pins.add({ ...pin, repository: { upstream: 'up', name: 'back' } });
+  catalog.pins.remove({ ...pin, repository: { upstream: 'up', name: 'back' } });
+  catalog.flush();
+  catalog.pins.add({ ...pin, repository: { upstream: 'up', name: 'pinned' } });
+  catalog.tags.put({ upstream: 'up', name: 'tagged' }, 'v1', { digest, checkedAt: 1 });
+  catalog.manifests.grantBlob({ upstream: 'up', name: 'granted' }, digest, 1, { at: 1, login: false });
+  const referrers = { content: undefined, next: undefined, checkedAt: 1 };
+  catalog.referrers.put({ upstream: 'up', name: 'referred' }, digest, '', referrers);
+  catalog.tags.put({ upstream: 'up', name: 'back' }, 'v1', { digest, checkedAt: 1 });
+  catalog.close();
+  const names = edit(path, (database) => database.prepare('SELECT name FROM repositories ORDER BY 1').pluck().all());
+  assert.deepEqual(names, ['back', 'granted', 'pinned', 'referred', 'tagged']);
+});
+
 /** What the third version has that the second had not. */
 const undoThird = `
   DROP TRIGGER blob_added; DROP TRIGGER blob_changed; DROP TRIGGER blob_removed;
   DROP TRIGGER piece_added; DROP TRIGGER piece_removed; DROP TRIGGER partial_changed; DROP TRIGGER partial_removed;
   DROP INDEX partials_by_use; DROP INDEX grants_by_digest; DROP INDEX tags_by_digest;
-  DROP TABLE pins; DROP TABLE totals; ALTER TABLE partials DROP COLUMN bytes; ALTER TABLE grants DROP COLUMN login; PRAGMA user_version = 2;
+  DROP TABLE pins; DROP TABLE totals; ALTER TABLE partials DROP COLUMN bytes; ALTER TABLE grants DROP COLUMN login;
+  DROP INDEX absent_tags_by_age; PRAGMA user_version = 2;
 `;
 
 test('sqlite: a catalog of an older version is brought to this one with all that it knows', () => {
