@@ -32,13 +32,15 @@ export class Claim {
 /** Which bytes of a blob nobody has, and nobody is fetching. */
 export class Claims {
   readonly #held: IntervalSet;
+  readonly #written: IntervalSet;
   readonly #claims = new Set<Claim>();
   /** Held, claimed, or otherwise spoken for. */
   readonly #busy = new IntervalSet();
 
-  /** `held` is what is there already; tell of what comes with `arrived`. */
-  constructor(held: IntervalSet) {
+  /** `held` is what is there already, and `written` what need not come again; tell of what comes with `arrived`. */
+  constructor(held: IntervalSet, written = held) {
     this.#held = held;
+    this.#written = written;
     for (const interval of held.intervals) this.#busy.add(interval);
   }
 
@@ -104,10 +106,10 @@ export class Claims {
     this.#busy.add(interval);
   }
 
-  /** What is not held and not claimed of these bytes may be fetched again. */
+  /** What is not written and not claimed of these bytes may be fetched again. */
   reopen(interval: Interval): void {
     this.#busy.remove(interval);
-    for (const run of this.#held.within(interval)) this.#busy.add(run);
+    for (const run of this.#written.within(interval)) this.#busy.add(run);
     for (const claim of this.#claims) if (!claim.stalled) this.#busy.add(claim);
   }
 

@@ -1,4 +1,4 @@
-import type { Ingest, Piece } from '../storage/driver.ts';
+import type { Piece } from '../storage/driver.ts';
 import type { InflightBlob } from './inflight.ts';
 
 /** So much is hashed in one go, so that several blobs share the hashing thread fairly. */
@@ -17,32 +17,20 @@ export interface DigestingEvents {
 /** Computes the digest of an arriving blob, in order, as its contiguous front advances; off the serving thread. */
 export class Digesting {
   readonly #blob: InflightBlob;
-  #ingest: Ingest;
   readonly #events: DigestingEvents;
-  #hashed = 0;
   #running = false;
   #ended = false;
 
   constructor(blob: InflightBlob, events: DigestingEvents) {
     this.#blob = blob;
-    this.#ingest = blob.ingest;
     this.#events = events;
-  }
-
-  /** Up to where it is hashed. */
-  get hashed(): number {
-    return this.#ingest === this.#blob.ingest ? this.#hashed : 0;
   }
 
   /** Bytes may have come, or the size may have become known. */
   advance(): void {
     if (this.#running || this.#ended) return;
     this.#running = true;
-    this.#run()
-      .catch((error) => this.#end(() => this.#events.failed(error)))
-      .finally(() => {
-        this.#running = false;
-      });
+    this.#run().catch((error) => this.#end(() => this.#events.failed(error)));
   }
 
   /** Waits for no more; nothing is reported after this. */
@@ -53,21 +41,21 @@ export class Digesting {
   async #run(): Promise<void> {
     while (!this.#ended) {
       // Diverted, it is hashed by whoever has it now, from the start.
-      this.#hashed = this.hashed;
-      this.#ingest = this.#blob.ingest;
-      const front = this.#blob.held.endOfRun(this.#hashed);
-      if (front > this.#hashed) {
-        const to = Math.min(front, this.#hashed + slice);
-        const pieces = await this.#ingest.hash(to);
-        this.#hashed = to;
+      const { held, ingest, size } = this.#blob;
+      const { hashed } = ingest;
+      const front = held.endOfRun(hashed);
+      if (front > hashed) {
+        const pieces = await ingest.hash(Math.min(front, hashed + slice));
         if (!this.#ended) this.#events.passed(pieces);
-      } else if (this.#hashed === this.#blob.size) {
-        const { hex, tail } = await this.#ingest.digest();
+      } else if (hashed === size) {
+        const { hex, tail } = await ingest.digest();
         this.#end(() => {
           if (tail) this.#events.passed([tail]);
           this.#events.hashed(hex);
         });
       } else {
+        // Not a moment later: what comes from now on has to start it again.
+        this.#running = false;
         return;
       }
     }

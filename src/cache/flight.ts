@@ -10,12 +10,13 @@ import { Approach, type Attempt } from './approach.ts';
 import { type Claim, Claims } from './claims.ts';
 import { Deliveries } from './deliveries.ts';
 import { Digesting } from './digesting.ts';
+import { Expectation } from './expectation.ts';
 import type { FlightContext, FlightPlan } from './flight-plan.ts';
 import { InflightBlob } from './inflight.ts';
 import { Keeping } from './keeping.ts';
-import type { Demand, InflightReader, Share, Turn } from './reader.ts';
+import type { Demand, InflightReader, Turn } from './reader.ts';
 import { Recovery } from './recovery.ts';
-import { compareWants, type Want, wantOf, wantOfUnread } from './wants.ts';
+import { compareWants, type Want } from './wants.ts';
 
 /** A flight that only served ranges does not download the rest: it waits a little for the next range, then stops. */
 const idleAfterRanges = 10_000;
@@ -38,13 +39,10 @@ export class Flight {
   readonly #claims: Claims;
   readonly #digesting: Digesting;
   readonly #keeping: Keeping;
-  readonly #expected = new Set<Turn>();
-  readonly #share: Share = { servedAt: 0 };
+  readonly #expectation = new Expectation();
   readonly #ending = new AbortController();
   /** Whether the upstream takes Range requests; `undefined` before its first answer. */
   #ranged: boolean | undefined;
-  /** Whether somebody wanted all of it: then it is fetched to its end, read or not. */
-  #whole = false;
   #cancelIdle: Cancel | undefined;
 
   constructor(plan: FlightPlan, context: FlightContext) {
@@ -60,9 +58,8 @@ export class Flight {
       unwritable: (error) => this.#keeping.pass(error),
       closed: () => context.closed(),
     });
-    this.#claims = new Claims(this.blob.held);
+    this.#claims = new Claims(this.blob.held, this.blob.written);
     this.#keeping = new Keeping(plan, this.blob, context, {
-      hashed: () => this.#digesting.hashed,
       dropped: (interval) => {
         this.blob.drop(interval);
         this.#claims.reopen(interval);
@@ -80,9 +77,14 @@ export class Flight {
     return this.#keeping.passing !== undefined;
   }
 
+  /** Whether it has all, and that is right. */
+  get landed(): boolean {
+    return this.blob.verified && !this.passing;
+  }
+
   /** Whether it brings more, or has all. */
   get readable(): boolean {
-    return !this.signal.aborted || (this.blob.verified && !this.passing);
+    return !this.signal.aborted || this.landed;
   }
 
   /** Aborts when the flight ends. */
@@ -112,16 +114,16 @@ export class Flight {
 
   /** Adds a reader. */
   read(demand: Demand): InflightReader {
-    this.#whole ||= demand.whole;
+    this.#expectation.whole ||= demand.whole;
     return this.blob.read(demand);
   }
 
   /** It will probably be read: brings it until what is returned is called, or nobody has read it for too long. */
   expect(turn: Turn): () => void {
-    this.#expected.add(turn);
+    const forget = this.#expectation.add(turn);
     this.#readersChanged();
     return () => {
-      if (this.#expected.delete(turn)) this.#armIdle();
+      if (forget()) this.#armIdle();
     };
   }
 
@@ -130,10 +132,7 @@ export class Flight {
     if (this.signal.aborted || this.blob.whole || this.approach.pause > 0) return undefined;
     // Before the first answer, and from an upstream without Range, there is one request at a time.
     if (this.#ranged !== true && this.#claims.live > 0) return undefined;
-    const wants = [...this.blob.readers]
-      .map((reader) => wantOf(reader, this.#claims, this.#keeping.passing?.horizon(reader.position) ?? this.blob.size))
-      .filter((want) => want !== undefined);
-    const [want = this.#unread()] = wants.toSorted(compareWants);
+    const [want = this.#unread()] = this.#keeping.wants(this.#claims).toSorted(compareWants);
     return want !== undefined && this.#ranged === false ? { ...want, start: 0, end: Number.POSITIVE_INFINITY } : want;
   }
 
@@ -171,11 +170,14 @@ export class Flight {
     this.#ranged = false;
   }
 
-  /** Bytes have come. @throws StorageError */
+  /** Bytes have come. @throws StorageError, IntegrityError: then it ends */
   async deliver(claim: Claim, start: number, buffers: readonly Buffer[]): Promise<void> {
     if (claim.stalled) this.#claims.resume(claim);
     if (!this.ranged) await this.#keeping.passing?.turn(start, this.signal);
-    await this.blob.write(start, buffers);
+    await this.blob.write(start, buffers).catch((error: unknown) => {
+      void this.end(error);
+      throw error;
+    });
     claim.position = start + buffers.reduce((sum, { length }) => sum + length, 0);
     this.#claims.delivered(claim);
   }
@@ -261,11 +263,9 @@ export class Flight {
   }
 
   #unread(): Want | undefined {
-    const { passing } = this.#keeping;
-    if (!this.#isWanted && !passing) return undefined;
-    const gap = this.#claims.gap(passing?.unread ?? { start: 0, end: this.blob.size ?? Number.POSITIVE_INFINITY });
-    const [expected] = this.#expected;
-    return gap === undefined ? undefined : wantOfUnread(gap, expected, this.#share);
+    if (!this.#isWanted) return undefined;
+    const gap = this.#claims.gap({ start: 0, end: this.blob.size ?? Number.POSITIVE_INFINITY });
+    return gap && this.#expectation.want(gap);
   }
 
   /** Timers may be early: the pause decides when it is over. */
@@ -286,7 +286,7 @@ export class Flight {
   }
 
   get #isWanted(): boolean {
-    return !this.passing && (this.#whole || this.#expected.size > 0);
+    return !this.passing && this.#expectation.isThere;
   }
 
   #armIdle(): void {

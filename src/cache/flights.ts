@@ -86,7 +86,7 @@ export class Flights {
 
   /** Whether this has come, whole and right, and is about to be stored. */
   hasLanded(digest: Digest): boolean {
-    return [...this.#flights].some((flight) => flight.digest === digest && flight.blob.verified);
+    return [...this.#flights].some((flight) => flight.digest === digest && flight.landed);
   }
 
   /** Ends all flights; what they hold is recorded. */
@@ -97,7 +97,7 @@ export class Flights {
   /** Where a size is not known, any other will do. Verified content is anybody's, whatever upstream it came from. */
   #find(registry: Registry, digest: Digest, size: number | undefined): Flight | undefined {
     return [...this.#flights].find((flight) => {
-      if (flight.digest !== digest || (flight.registry !== registry && !flight.blob.verified)) return false;
+      if (flight.digest !== digest || (flight.registry !== registry && !flight.landed)) return false;
       return size === undefined || flight.blob.size === undefined || flight.blob.size === size;
     });
   }

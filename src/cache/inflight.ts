@@ -1,7 +1,16 @@
 import type { Interval } from '../http/range.ts';
-import type { Ingest } from '../storage/driver.ts';
+import type { ArrivingBytes, Ingest } from '../storage/driver.ts';
 import { type ArrivingBlob, type Demand, InflightReader } from './reader.ts';
 import { IntervalSet } from './spans.ts';
+
+/** Where bytes go that are not kept. */
+export interface Passage extends ArrivingBytes {
+  /**
+   * Takes the buffers one after the other from `start` on.
+   * @returns what can be read from now on, and could not before. @throws IntegrityError
+   */
+  take(start: number, buffers: readonly Buffer[]): readonly Interval[];
+}
 
 /** What the owner of an arriving blob wants to know. */
 export interface InflightEvents {
@@ -9,8 +18,8 @@ export interface InflightEvents {
   held(interval: Interval): void;
   /** A reader waits, or has come or gone. */
   wanted(): void;
-  /** Bytes cannot be written. @returns whether they go elsewhere now: see `divert`. */
-  unwritable(error: unknown): boolean;
+  /** Bytes cannot be written; they may be diverted elsewhere. */
+  unwritable(error: unknown): void;
   /** Nobody can read it any more. */
   closed(): void;
 }
@@ -20,10 +29,11 @@ export interface InflightEvents {
  * readers follow, each waiting only for its own next byte.
  */
 export class InflightBlob implements ArrivingBlob {
-  #ingest: Ingest;
+  readonly #ingest: Ingest;
+  #passage: Passage | undefined;
   readonly #events: InflightEvents;
   readonly #held = new IntervalSet();
-  /** Held, or being written: nobody writes the same bytes at the same time as somebody else, or after. */
+  /** What has come: nobody writes the same bytes at the same time as somebody else, or after. */
   readonly #written = new IntervalSet();
   readonly #readers = new Set<InflightReader>();
   #size: number | undefined;
@@ -38,8 +48,8 @@ export class InflightBlob implements ArrivingBlob {
   }
 
   /** Where the bytes are. */
-  get ingest(): Ingest {
-    return this.#ingest;
+  get ingest(): ArrivingBytes {
+    return this.#passage ?? this.#ingest;
   }
 
   /** Bytes; `undefined` while neither a descriptor nor the upstream has said. */
@@ -50,6 +60,11 @@ export class InflightBlob implements ArrivingBlob {
   /** What is there. */
   get held(): IntervalSet {
     return this.#held;
+  }
+
+  /** What is there, or is being written, or has been and cannot be read yet. */
+  get written(): IntervalSet {
+    return this.#written;
   }
 
   get readers(): ReadonlySet<InflightReader> {
@@ -82,8 +97,7 @@ export class InflightBlob implements ArrivingBlob {
     const end = start + buffers.reduce((sum, { length }) => sum + length, 0);
     for (let gap = this.#written.firstGap({ start, end }); gap; gap = this.#written.firstGap({ start: gap.end, end })) {
       this.#written.add(gap);
-      await this.#put(gap.start, cut(buffers, gap.start - start, gap.end - start));
-      this.hold(gap);
+      await this.#put(gap, cut(buffers, gap.start - start, gap.end - start));
     }
   }
 
@@ -96,8 +110,8 @@ export class InflightBlob implements ArrivingBlob {
   }
 
   /** From now on bytes go here. What was written before can be read through it. */
-  divert(ingest: Ingest): void {
-    this.#ingest = ingest;
+  divert(passage: Passage): void {
+    this.#passage = passage;
   }
 
   /** These bytes are not there any more, and may come again. */
@@ -119,7 +133,7 @@ export class InflightBlob implements ArrivingBlob {
   }
 
   readAt(buffer: Buffer, position: number): Promise<number> {
-    return this.#ingest.read(buffer, position);
+    return this.ingest.read(buffer, position);
   }
 
   async leave(reader: InflightReader): Promise<void> {
@@ -148,18 +162,30 @@ export class InflightBlob implements ArrivingBlob {
 
   async #closeIfUnused(): Promise<void> {
     if (!this.#released || this.#readers.size > 0) return;
-    await this.#ingest.close();
+    await this.ingest.close();
     this.#events.closed();
   }
 
-  async #put(start: number, buffers: readonly Buffer[]): Promise<void> {
-    const ingest = this.#ingest;
+  async #put(gap: Interval, buffers: readonly Buffer[]): Promise<void> {
+    if (this.#passage !== undefined) return this.#pass(this.#passage, gap, buffers);
     try {
-      await ingest.write(start, buffers);
+      await this.#ingest.write(gap.start, buffers);
+      this.hold(gap);
     } catch (error) {
-      if (ingest === this.#ingest && !this.#events.unwritable(error)) throw error;
-      await this.#ingest.write(start, buffers);
+      const passage = this.#insteadOf(error);
+      if (passage === undefined) throw error;
+      this.#pass(passage, gap, buffers);
     }
+  }
+
+  #insteadOf(error: unknown): Passage | undefined {
+    if (this.#passage === undefined) this.#events.unwritable(error);
+    return this.#passage;
+  }
+
+  /** In one go: what is taken now may have to go for what is taken next. */
+  #pass(passage: Passage, { start }: Interval, buffers: readonly Buffer[]): void {
+    for (const run of passage.take(start, buffers)) this.hold(run);
   }
 
   #notify(): void {

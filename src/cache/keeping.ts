@@ -1,16 +1,16 @@
 import type { Cancel } from '../async/clock.ts';
 import type { Interval } from '../http/range.ts';
 import { type Ingest, type Piece, StorageError } from '../storage/driver.ts';
+import type { Claims } from './claims.ts';
 import type { FlightPlan, KeepingContext } from './flight-plan.ts';
 import type { InflightBlob } from './inflight.ts';
 import { Journal } from './journal.ts';
 import { Passing } from './passing.ts';
 import type { Room } from './space.ts';
+import { type Want, wantOf } from './wants.ts';
 
 /** What its flight says and is told. */
 export interface KeepingEvents {
-  /** Up to where the content is hashed. */
-  hashed(): number;
   /** These bytes are no longer there: who needs them fetches them again. */
   dropped(interval: Interval): void;
 }
@@ -40,7 +40,7 @@ export class Keeping {
     this.#blob = blob;
     this.#context = context;
     this.#events = events;
-    this.#ingest = blob.ingest;
+    this.#ingest = plan.ingest;
     this.#room = plan.room;
     this.#journal = new Journal(context.catalog.partials, this.#ingest, blob.held);
   }
@@ -48,6 +48,13 @@ export class Keeping {
   /** How it is passed on; `undefined` while it is kept. */
   get passing(): Passing | undefined {
     return this.#passing;
+  }
+
+  /** What is to be fetched for its readers, of what nobody is fetching. */
+  wants(claims: Claims): Want[] {
+    const { readers, size } = this.#blob;
+    const wants = this.#passing?.wants(claims) ?? [...readers].map((reader) => wantOf(reader, claims, size));
+    return wants.filter((want) => want !== undefined);
   }
 
   /** From now on there is a checkpoint every 2 s. */
@@ -71,18 +78,14 @@ export class Keeping {
     }
   }
 
-  /** Bytes cannot be written, or need not be tried: from now on they are passed on. @returns whether they are */
-  pass(error: unknown): boolean {
-    if (this.#passing || this.#ended || !(error === undefined || error instanceof StorageError)) return false;
-    const { hashed, dropped } = this.#events;
-    this.#passing = new Passing(
-      { digest: this.#plan.digest, blob: this.#blob, hashed, dropped },
-      this.#context.windows,
-    );
+  /** Bytes cannot be written, or need not be tried: from now on they are passed on. */
+  pass(error: unknown): void {
+    if (this.#passing || this.#ended || !(error === undefined || error instanceof StorageError)) return;
+    const { dropped } = this.#events;
+    this.#passing = new Passing({ digest: this.#plan.digest, blob: this.#blob, dropped }, this.#context.windows);
     this.#blob.divert(this.#passing.window);
     void this.forget();
     this.#context.passes(error);
-    return true;
   }
 
   /** These bytes have come. */

@@ -2,6 +2,8 @@ import { type Ingest, StorageError } from '../storage/driver.ts';
 
 /** Where arriving content goes that there is no room for: it holds nothing, and takes nothing. */
 export class Nowhere implements Ingest {
+  readonly hashed = 0;
+
   write(): Promise<void> {
     return Promise.reject(new StorageError('ENOSPC', 'there is no room'));
   }

@@ -1,14 +1,15 @@
 import type { Interval } from '../http/range.ts';
 import type { Digest } from '../oci/digest.ts';
+import type { Claims } from './claims.ts';
 import type { InflightBlob } from './inflight.ts';
+import type { InflightReader } from './reader.ts';
+import { type Want, wantFor, wantOf } from './wants.ts';
 import { Window, type WindowBudget } from './window.ts';
 
 /** The blob that is passed through. */
 export interface PassedBlob {
   readonly digest: Digest;
   readonly blob: Pick<InflightBlob, 'size' | 'readers' | 'held' | 'ingest'>;
-  /** Up to where its digest is computed. */
-  hashed(): number;
   /** These bytes are no longer held: who needs them fetches them again. */
   dropped(interval: Interval): void;
 }
@@ -21,9 +22,10 @@ export class Passing {
 
   constructor(passed: PassedBlob, budget: WindowBudget) {
     this.#passed = passed;
-    const needed = () => [...this.#positions(), ...(this.#isWhole ? [passed.hashed()] : [])];
+    const needed = () => [...this.#positions(), ...(this.#wholeReaders.length > 0 ? [this.window.hashed] : [])];
+    const { held, ingest } = passed.blob;
     const events = { needed, dropped: (run: Interval) => passed.dropped(run) };
-    this.window = new Window(passed.digest, budget, events, passed.blob.ingest);
+    this.window = new Window(passed.digest, budget, events, { held, below: ingest });
   }
 
   /** How far a reader at this offset is served ahead. */
@@ -32,11 +34,17 @@ export class Passing {
     return Math.min(size ?? Number.POSITIVE_INFINITY, position + this.window.ahead(readers.size));
   }
 
-  /** What is needed for the digest alone: what all who wait for that have not read themselves. */
-  get unread(): Interval {
-    const hashed = this.#passed.hashed();
-    const whole = [...this.#passed.blob.readers].filter(({ demand }) => demand.whole).map(({ position }) => position);
-    return { start: hashed, end: this.#isWhole ? Math.min(this.horizon(hashed), ...whole) : hashed };
+  /** What is to be fetched, of what nobody is fetching. */
+  wants(claims: Claims): (Want | undefined)[] {
+    const readers = [...this.#passed.blob.readers];
+    const needs = [...this.#needsAgain(readers), ...this.#needsOfDigest()];
+    return [
+      ...readers.map((reader) => wantOf(reader, claims, this.horizon(reader.position))),
+      ...needs.map(({ reader, interval, isWaitedFor }) => {
+        const gap = claims.gap(interval);
+        return gap && wantFor(gap, reader, isWaitedFor);
+      }),
+    ];
   }
 
   /** A stream that cannot be asked for in parts waits here for its readers: it goes no further ahead than they need. */
@@ -58,7 +66,7 @@ export class Passing {
 
   /** Whether what comes would take the place of what has not been hashed yet, and can be. */
   #outruns(position: number): boolean {
-    const hashed = this.#passed.hashed();
+    const { hashed } = this.window;
     return position > this.horizon(hashed) && this.#passed.blob.held.endOfRun(hashed) > hashed;
   }
 
@@ -66,7 +74,44 @@ export class Passing {
     return [...this.#passed.blob.readers].map(({ position }) => position);
   }
 
-  get #isWhole(): boolean {
-    return [...this.#passed.blob.readers].some(({ demand }) => demand.whole);
+  /** What comes again can be read when all of it is there that could be before. */
+  #needsAgain(readers: readonly InflightReader[]): Need[] {
+    return readers
+      .filter(({ waiting }) => waiting)
+      .flatMap((reader) =>
+        this.window.hidden(reader.position).map((interval) => ({ reader, interval, isWaitedFor: true })),
+      );
   }
+
+  /** What has to be hashed for those who have read it already: the others bring it themselves. */
+  #needsOfDigest(): Need[] {
+    const { hashed } = this.window;
+    const ahead = this.#wholeReaders.filter(({ position }) => position > hashed);
+    const waiting = ahead.find((each) => this.#waitsForDigest(each));
+    const reader = waiting ?? ahead[0];
+    if (reader === undefined) return [];
+    const end = Math.min(this.horizon(hashed), ...ahead.map(({ position }) => position));
+    const isWaitedFor = waiting !== undefined;
+    return [...this.window.hidden(hashed), { start: hashed, end }].map((interval) => ({
+      reader,
+      interval,
+      isWaitedFor,
+    }));
+  }
+
+  #waitsForDigest({ position, waiting }: InflightReader): boolean {
+    return waiting && position + 1 === this.#passed.blob.size;
+  }
+
+  get #wholeReaders(): InflightReader[] {
+    return [...this.#passed.blob.readers].filter(({ demand }) => demand.whole);
+  }
+}
+
+/** Bytes that are fetched for the sake of a reader that has passed them, or cannot read them yet. */
+interface Need {
+  readonly reader: InflightReader;
+  readonly interval: Interval;
+  /** Whether the reader can do nothing else. */
+  readonly isWaitedFor: boolean;
 }

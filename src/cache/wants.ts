@@ -62,6 +62,13 @@ export function wantOfUnread(gap: Interval, expected: Turn | undefined, share: S
   return { ...want, ...expected, urgency: urgency.soon, end: Math.min(end, expectedSoon) };
 }
 
+/** What is to be fetched of a gap for the sake of a reader that does not come to it. */
+export function wantFor({ start, end }: Interval, { demand, started }: InflightReader, isWaitedFor: boolean): Want {
+  const { share, layer } = demand;
+  const level = started ? urgency.waiting : urgency.first;
+  return { urgency: isWaitedFor ? level : urgency.unread, ahead: 0, start, end, share, layer };
+}
+
 /** The first bytes from `position` on that are unread and that nobody is fetching. */
 function firstGap(unread: IntervalSet, claims: Claims, position: number, last: number): Interval | undefined {
   for (let run = unread.next(position); run !== undefined && run.start < last; run = unread.next(run.end)) {

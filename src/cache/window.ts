@@ -1,8 +1,9 @@
 import { createHash, type Hash } from 'node:crypto';
-import { crc32 } from 'node:zlib';
 import type { Interval } from '../http/range.ts';
 import { algorithmOf, type Digest } from '../oci/digest.ts';
-import { type Ingest, type Piece, StorageError } from '../storage/driver.ts';
+import { IntegrityError } from '../oci/errors.ts';
+import { type ArrivingBytes, type Piece, StorageError } from '../storage/driver.ts';
+import type { Passage } from './inflight.ts';
 import { IntervalSet } from './spans.ts';
 
 const blockSize = 256 * 1024;
@@ -38,27 +39,44 @@ export interface WindowEvents {
   dropped(interval: Interval): void;
 }
 
+/** What a window lies over. */
+export interface WindowGround {
+  /** What can be read, of the window or below it. */
+  readonly held: IntervalSet;
+  /** Where bytes were written before there was a window: they stay. */
+  readonly below: ArrivingBytes;
+}
+
+/** What could be read of a block that has gone, and the checksum of that. */
+interface Trace {
+  readonly runs: readonly Interval[];
+  readonly sum: string;
+}
+
 /**
  * Arriving content that there is no room for: a bounded part of it in memory, where it is needed next, and what was
- * written `below` before the room ran out. Nothing of it is kept.
+ * written `below` before the room ran out. Nothing of it is kept. A block that has gone can come again, but with other
+ * bytes never: some have been read or hashed already, and all who read the blob must get what was hashed.
  */
-export class Window implements Ingest {
+export class Window implements Passage {
   readonly #digest: Digest;
   readonly #events: WindowEvents;
   readonly #budget: WindowBudget;
-  readonly #below: Ingest;
+  readonly #ground: WindowGround;
   readonly #leave: () => void;
   readonly #blocks = new Map<number, Buffer>();
   /** What is in the blocks. */
   readonly #here = new IntervalSet();
+  /** Of each block that has gone, and is not there again as far as it was. */
+  readonly #traces = new Map<number, Trace>();
   readonly #hash: Hash;
-  #hashed = 0;
+  hashed = 0;
 
-  constructor(digest: Digest, budget: WindowBudget, events: WindowEvents, below: Ingest) {
+  constructor(digest: Digest, budget: WindowBudget, events: WindowEvents, ground: WindowGround) {
     this.#digest = digest;
     this.#events = events;
     this.#budget = budget;
-    this.#below = below;
+    this.#ground = ground;
     this.#leave = budget.join();
     this.#hash = createHash(algorithmOf(digest));
   }
@@ -68,7 +86,7 @@ export class Window implements Ingest {
     return Math.max(leastAhead, Math.floor(this.#budget.share / 2 / Math.max(1, readers)));
   }
 
-  write(position: number, buffers: readonly Buffer[]): Promise<void> {
+  take(position: number, buffers: readonly Buffer[]): readonly Interval[] {
     const end = position + buffers.reduce((sum, { length }) => sum + length, 0);
     let at = position;
     for (const buffer of buffers) {
@@ -80,26 +98,36 @@ export class Window implements Ingest {
       }
     }
     this.#here.add({ start: position, end });
-    return Promise.resolve();
+    return blocksOf({ start: position, end }).flatMap((block) => this.#shown(block));
+  }
+
+  /** The block at this offset, as far as all of it has to come again before any of it can be read; or nothing. */
+  hidden(offset: number): readonly Interval[] {
+    const runs = this.#traces.get(Math.floor(offset / blockSize))?.runs;
+    const [first, last] = [runs?.[0], runs?.at(-1)];
+    return first && last ? [{ start: first.start, end: last.end }] : [];
   }
 
   async read(buffer: Buffer, position: number): Promise<number> {
-    const end = Math.min(position + buffer.length, this.#here.endOfRun(position));
-    if (end > position) return this.#copy(buffer, position, end);
-    // What is not here was written before: up to where the next run begins.
-    const next = this.#here.next(position)?.start ?? Number.POSITIVE_INFINITY;
-    const length = Math.min(buffer.length, next - position);
-    return this.#below.read(buffer.subarray(0, length), position);
+    const { held, below } = this.#ground;
+    const end = Math.min(position + buffer.length, held.endOfRun(position));
+    // What is here is read first, in one go: it may go while the rest is read.
+    for (const run of this.#here.within({ start: position, end }))
+      this.#copy(buffer.subarray(run.start - position), run);
+    const gaps = this.#gapsIn({ start: position, end });
+    for (const gap of gaps) {
+      const read = await below.read(buffer.subarray(gap.start - position, gap.end - position), gap.start);
+      if (read < gap.end - gap.start) throw new StorageError('EIO', 'arriving content is shorter than it was');
+    }
+    return end - position;
   }
 
+  /** Hashes a block at most. */
   async hash(to: number): Promise<readonly Piece[]> {
-    const buffer = Buffer.allocUnsafe(blockSize);
-    while (this.#hashed < to) {
-      const read = await this.read(buffer.subarray(0, Math.min(blockSize, to - this.#hashed)), this.#hashed);
-      if (read === 0) throw new StorageError('EIO', 'content has gone before it was hashed');
-      this.#hash.update(buffer.subarray(0, read));
-      this.#hashed += read;
-    }
+    const buffer = Buffer.allocUnsafe(Math.min(blockSize, to - this.hashed));
+    const read = await this.read(buffer, this.hashed);
+    this.#hash.update(buffer.subarray(0, read));
+    this.hashed += read;
     return [];
   }
 
@@ -107,36 +135,48 @@ export class Window implements Ingest {
     return Promise.resolve({ hex: this.#hash.copy().digest('hex'), tail: undefined });
   }
 
-  async checksum(intervals: readonly Interval[]): Promise<readonly Piece[]> {
-    return Promise.all(
-      intervals.map(async ({ start, end }) => {
-        const buffer = Buffer.alloc(end - start);
-        return { start, end, crc: crc32(buffer.subarray(0, await this.read(buffer, start))) };
-      }),
-    );
-  }
-
-  commit(): Promise<void> {
-    return Promise.reject(new StorageError('ENOSPC', `there is no room for ${this.#digest}`));
-  }
-
-  discard(): Promise<void> {
-    return this.#below.discard();
-  }
-
   async close(): Promise<void> {
     this.#leave();
     this.#blocks.clear();
-    await this.#below.close();
+    await this.#ground.below.close();
   }
 
-  #copy(buffer: Buffer, position: number, end: number): number {
-    for (let at = position; at < end; ) {
-      const from = at % blockSize;
-      const block = this.#blocks.get(Math.floor(at / blockSize));
-      at += block?.copy(buffer, at - position, from, Math.min(blockSize, from + end - at)) ?? blockSize - from;
+  /** What can be read of a block from now on: of one that has come again nothing, before it is what it was. */
+  #shown(block: number): readonly Interval[] {
+    const trace = this.#traces.get(block);
+    if (trace !== undefined) {
+      if (trace.runs.some(({ start, end }) => this.#here.endOfRun(start) < end)) return [];
+      if (this.#sumOf(trace.runs) !== trace.sum) throw new IntegrityError(this.#digest, 'other bytes than before');
+      this.#traces.delete(block);
     }
-    return end - position;
+    return this.#here.within(spanOfBlock(block));
+  }
+
+  #sumOf(runs: readonly Interval[]): string {
+    const hash = createHash('sha256');
+    for (const run of runs) {
+      const bytes = Buffer.allocUnsafe(run.end - run.start);
+      this.#copy(bytes, run);
+      hash.update(bytes);
+    }
+    return hash.digest('base64');
+  }
+
+  #gapsIn({ start, end }: Interval): Interval[] {
+    const gaps: Interval[] = [];
+    for (let gap = this.#here.firstGap({ start, end }); gap; gap = this.#here.firstGap({ start: gap.end, end })) {
+      gaps.push(gap);
+    }
+    return gaps;
+  }
+
+  #copy(buffer: Buffer, { start, end }: Interval): void {
+    for (let at = start; at < end; ) {
+      const from = at % blockSize;
+      const to = Math.min(blockSize, from + end - at);
+      this.#blocks.get(Math.floor(at / blockSize))?.copy(buffer, at - start, from, to);
+      at += to - from;
+    }
   }
 
   #blockAt(position: number, writing: Interval): Buffer {
@@ -154,22 +194,30 @@ export class Window implements Ingest {
     const needed = this.#events.needed();
     let last: { readonly index: number; readonly distance: number } | undefined;
     for (const index of this.#blocks.keys()) {
-      const block = blockOf(index);
+      const block = spanOfBlock(index);
       if (block.end > writing.start && block.start < writing.end) continue;
       const distance = distanceTo(block, needed);
       if (last === undefined || distance > last.distance) last = { index, distance };
     }
     if (last === undefined) return false;
+    const gone = this.#here.within(spanOfBlock(last.index));
+    // What is hidden nobody has read.
+    if (!this.#traces.has(last.index)) this.#traces.set(last.index, { runs: gone, sum: this.#sumOf(gone) });
     this.#blocks.delete(last.index);
-    const gone = this.#here.within(blockOf(last.index));
     for (const run of gone) this.#here.remove(run);
     for (const run of gone) this.#events.dropped(run);
     return true;
   }
 }
 
-function blockOf(index: number): Interval {
+function spanOfBlock(index: number): Interval {
   return { start: index * blockSize, end: (index + 1) * blockSize };
+}
+
+/** The indexes of the blocks that this touches. */
+function blocksOf({ start, end }: Interval): number[] {
+  const first = Math.floor(start / blockSize);
+  return Array.from({ length: Math.ceil(end / blockSize) - first }, (_, at) => first + at);
 }
 
 /** How far it is to a block from where it is needed next; infinitely, where all have passed it. */

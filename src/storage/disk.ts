@@ -135,6 +135,7 @@ class DiskIngest implements Ingest {
   readonly #handle: FileHandle;
   readonly #stream: HashStream;
   readonly #blobPath: (digest: Digest) => string;
+  hashed = 0;
 
   constructor(path: string, handle: FileHandle, stream: HashStream, blobPath: (digest: Digest) => string) {
     this.#path = path;
@@ -151,8 +152,10 @@ class DiskIngest implements Ingest {
     return readFully(this.#handle, buffer, position);
   }
 
-  hash(to: number): Promise<readonly Piece[]> {
-    return this.#stream.hash(to);
+  async hash(to: number): Promise<readonly Piece[]> {
+    const pieces = await this.#stream.hash(to);
+    this.hashed = to;
+    return pieces;
   }
 
   digest(): Promise<{ hex: string; tail: Piece | undefined }> {

@@ -33,18 +33,24 @@ export interface Piece {
 /** Chunks are the unit of checking: no piece crosses a multiple of this. */
 export const chunkSize = 1024 * 1024;
 
-/** Content that is still arriving: a sparse file that is written and read anywhere, by anyone, at once. */
-export interface Ingest extends ReadableBytes {
-  /** Writes the buffers one after the other from `position` on. @throws StorageError */
-  write(position: number, buffers: readonly Buffer[]): Promise<void>;
+/** Content that is still arriving, as it is read and hashed. */
+export interface ArrivingBytes extends ReadableBytes {
+  /** Up to where it is hashed. */
+  readonly hashed: number;
   /**
-   * Hashes on, in order, up to `to` (exclusive; ≥ what was hashed before). All of it must have been written.
-   * Runs off the serving thread; one call at a time.
+   * Hashes on, in order, up to `to` at most (exclusive; ≥ what was hashed before). All of it must have been written.
+   * One call at a time.
    * @returns a piece for every chunk whose end was passed, always from the chunk's beginning.
    */
   hash(to: number): Promise<readonly Piece[]>;
   /** The digest of all that was hashed, in hexadecimal, and the piece behind the last whole chunk. */
   digest(): Promise<{ readonly hex: string; readonly tail: Piece | undefined }>;
+}
+
+/** A sparse file that is written and read anywhere, by anyone, at once. It is hashed off the serving thread. */
+export interface Ingest extends ArrivingBytes {
+  /** Writes the buffers one after the other from `position` on. @throws StorageError */
+  write(position: number, buffers: readonly Buffer[]): Promise<void>;
   /** Computes the CRC-32 of intervals that were written, off the serving thread. */
   checksum(intervals: readonly { readonly start: number; readonly end: number }[]): Promise<readonly Piece[]>;
   /** Makes this the stored blob, durably, cut to `size`. Readers go on undisturbed. */

@@ -132,6 +132,35 @@ test('a wrong blob that is passed on never looks complete', async (t) => {
   assert.ok(answer.body.length < scene.layer.length);
 });
 
+test('what is passed on again after it was right, and is wrong now, never looks complete', async (t) => {
+  const scene = await setScene(t, {
+    layers: [70 * mib],
+    config: { cache: { maxSize: '1MiB' } },
+    upstream: { stallTimeout: '60s' },
+  });
+  assert.ok(right(await fetchRaw(scene.layerUrl), scene.layer));
+  scene.upstream.faults.push(corruptAt(1_000_000, { times: always }));
+  const answer = await fetchRaw(scene.layerUrl);
+  assert.equal(answer.status === 200 && answer.complete, false);
+});
+
+test('a range of what is passed on comes again, though the rest of it is wanted by nobody', async (t) => {
+  const scene = await setScene(t, { layers: [70 * mib], config: { cache: { maxSize: '1MiB' } } });
+  assert.ok(right(await fetchRaw(scene.layerUrl), scene.layer));
+  const range = await fetchRaw(scene.layerUrl, { headers: { range: 'bytes=100000-100099' } });
+  assert.ok(right(range, scene.layer.subarray(100_000, 100_100)));
+});
+
+test('who has read all but the last byte waits for the digest, and for nobody who has stopped', async (t) => {
+  const scene = await setScene(t, { layers: [70 * mib], config: { cache: { maxSize: '1MiB' } } });
+  const stopped = await new Promise<IncomingMessage>((resolve) => get(scene.layerUrl, { agent: false }, resolve));
+  const from = 60 * mib;
+  const tail = await fetchRaw(scene.layerUrl, { headers: { range: `bytes=${from}-` } });
+  assert.ok(right(tail, scene.layer.subarray(from)));
+  assert.ok(right(await fetchRaw(scene.layerUrl), scene.layer));
+  assert.ok((await buffer(stopped)).equals(scene.layer));
+});
+
 test('a blob that is being read stays', async (t) => {
   const scene = await setScene(t, {
     layers: [24 * mib, 24 * mib, 24 * mib],
