@@ -1,5 +1,5 @@
-import type { Catalog, ImageRecord, RepositoryName } from '../catalog/catalog.ts';
-import type { Digest } from '../oci/digest.ts';
+import type { Catalog, ImageRecord, Pin, RepositoryName } from '../catalog/catalog.ts';
+import { type Digest, isDigest } from '../oci/digest.ts';
 import type { Reference } from '../oci/pull-path.ts';
 import type { Evictor } from './evictor.ts';
 import type { ManifestCache } from './manifests.ts';
@@ -10,7 +10,8 @@ export interface ImageView {
   readonly upstream: string;
   readonly repository: string;
   readonly tag: string | null;
-  readonly digest: Digest;
+  /** `null` for a tag that is pinned, and not here. */
+  readonly digest: Digest | null;
   /** Bytes of blobs that are held. */
   readonly held: number;
   /** Bytes of all blobs that its known manifests name. */
@@ -73,28 +74,46 @@ export class Images {
   }
 }
 
-/** What a catalog knows of images. */
+/** What a catalog knows of images, and what is pinned without being here. */
 export function listImages(catalog: Catalog): ImageView[] {
   catalog.flush();
-  const pins = new Set(catalog.pins.list().map((pin) => keyOf(pin.repository, pin.reference)));
-  return catalog.images.list().map((image) => viewImage(catalog, image, pins));
+  const pins = new Map(catalog.pins.list().map((pin) => [keyOf(pin.repository, pin.reference), pin]));
+  const images = catalog.images.list();
+  const listed = new Set(images.flatMap((image) => keysOf(image)));
+  const others = [...pins].filter(([key]) => !listed.has(key)).map(([, pin]) => imageOf(pin));
+  return [...images, ...others].map((image) => viewImage(catalog, image, pins));
 }
 
-function viewImage(catalog: Catalog, { repository, tag, digest }: ImageRecord, pins: ReadonlySet<string>): ImageView {
-  const { blobs } = catalog.images.contents(digest);
+/** What is shown: a tag that is pinned may have no digest yet. */
+type Shown = Omit<ImageRecord, 'digest'> & { readonly digest: Digest | undefined };
+
+function imageOf({ repository, reference }: Pin): Shown {
+  return isDigest(reference)
+    ? { repository, tag: undefined, digest: reference }
+    : { repository, tag: reference, digest: undefined };
+}
+
+function viewImage(catalog: Catalog, image: Shown, pins: ReadonlyMap<string, Pin>): ImageView {
+  const { repository, tag, digest } = image;
+  const { blobs } = digest === undefined ? { blobs: [] } : catalog.images.contents(digest);
   const held = blobs.filter(({ usedAt }) => usedAt !== undefined);
   const usedAt = held.reduce<number | null>((latest, each) => Math.max(latest ?? 0, each.usedAt ?? 0), null);
   return {
     upstream: repository.upstream,
     repository: repository.name,
     tag: tag ?? null,
-    digest,
+    digest: digest ?? null,
     held: sum(held),
     size: sum(blobs),
     complete: blobs.length > 0 && held.length === blobs.length,
     usedAt,
-    pinned: [tag, digest].some((reference) => reference !== undefined && pins.has(keyOf(repository, reference))),
+    pinned: keysOf(image).some((key) => pins.has(key)),
   };
+}
+
+/** By what it may be pinned. */
+function keysOf({ repository, tag, digest }: Shown): string[] {
+  return [tag, digest].filter((reference) => reference !== undefined).map((reference) => keyOf(repository, reference));
 }
 
 function sum(blobs: readonly { readonly size: number }[]): number {

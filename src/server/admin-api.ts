@@ -4,9 +4,10 @@ import type { Images } from '../cache/images.ts';
 import type { ManifestCache } from '../cache/manifests.ts';
 import { nameOf } from '../cache/repository-name.ts';
 import type { Warming } from '../cache/warming.ts';
+import type { RepositoryName } from '../catalog/catalog.ts';
 import { describeError, type Log } from '../metrics/log.ts';
 import { RegistryError } from '../oci/errors.ts';
-import { parseImageName } from '../oci/image-name.ts';
+import { type ImageName, parseImageName } from '../oci/image-name.ts';
 import type { Reference } from '../oci/pull-path.ts';
 import type { Route } from '../upstream/routes.ts';
 import { answerJson, answerUnknown } from './admin.ts';
@@ -86,13 +87,13 @@ export async function answerApi(parts: AdminParts, request: IncomingMessage, res
 }
 
 async function remove(parts: AdminParts, call: Call): Promise<void> {
-  const { route, reference } = imageOf(parts, call.rest);
-  const repository = nameOf(route);
-  if (parts.images.isPinned(repository, reference)) {
-    throw new RegistryError('DENIED', { status: 409, message: 'the image is pinned: unpin it first' });
+  for (const { repository, reference } of meanings(parts, call.rest)) {
+    if (parts.images.isPinned(repository, reference)) {
+      throw new RegistryError('DENIED', { status: 409, message: 'the image is pinned: unpin it first' });
+    }
+    if (await parts.images.remove(repository, reference)) return json(call, { removed: true });
   }
-  if (!(await parts.images.remove(repository, reference))) throw unknown();
-  await json(call, { removed: true });
+  throw unknown();
 }
 
 /** With `?refresh`, a tag becomes what it is at the upstream now. */
@@ -111,21 +112,37 @@ async function pin(parts: AdminParts, call: Call): Promise<void> {
 }
 
 async function unpin(parts: AdminParts, call: Call): Promise<void> {
-  const { route, reference } = imageOf(parts, call.rest);
-  if (!parts.images.unpin(nameOf(route), reference)) throw unknown();
-  await json(call, { pinned: false });
+  for (const { repository, reference } of meanings(parts, call.rest)) {
+    if (parts.images.unpin(repository, reference)) return json(call, { pinned: false });
+  }
+  throw unknown();
+}
+
+/**
+ * What a name may mean where nothing is pulled: first as images are listed, even if their upstream is not configured any
+ * more, or does not allow them now; then as pulls are routed. @throws RegistryError
+ */
+function* meanings(parts: AdminParts, text: string): Generator<{ repository: RepositoryName; reference: Reference }> {
+  const { name, reference } = parse(text);
+  const [, upstream, rest] = /^([^/]+)\/(.+)$/.exec(name) ?? [];
+  if (upstream !== undefined && rest !== undefined) yield { repository: { upstream, name: rest }, reference };
+  yield { repository: nameOf(imageOf(parts, text).route), reference };
 }
 
 function imageOf({ routes }: AdminParts, text: unknown): NamedImage {
+  const { name, reference } = parse(text);
+  const path = { prefix: undefined, ns: undefined, name, resource: { kind: 'manifest', reference } } as const;
+  return { route: routes.resolve(path, undefined), reference };
+}
+
+function parse(text: unknown): ImageName {
   const named = typeof text === 'string' ? parseImageName(text) : undefined;
   if (named === undefined) {
     throw new RegistryError('NAME_INVALID', {
       message: `${JSON.stringify(text)} is no image like docker.io/library/busybox:1`,
     });
   }
-  const { name, reference } = named;
-  const path = { prefix: undefined, ns: undefined, name, resource: { kind: 'manifest', reference } } as const;
-  return { route: routes.resolve(path, undefined), reference };
+  return named;
 }
 
 function texts(value: unknown, name: string): string[] {

@@ -7,6 +7,7 @@ import { digestOf, hexOf } from '../../src/oci/digest.ts';
 import { fetchRaw } from '../support/client.ts';
 import { always, status } from '../support/faults.ts';
 import { makeImage, makeIndex } from '../support/images.ts';
+import { startMirror } from '../support/mirror.ts';
 import { type Scene, type SceneOptions, setScene } from '../support/scene.ts';
 import { until } from '../support/until.ts';
 
@@ -107,6 +108,49 @@ test('a pinned image is not removed, and goes for no other', async (t) => {
   assert.equal((await admin.call('DELETE', 'pins/up.test/team/app:v1')).status, 404);
   assert.equal((await admin.call('DELETE', 'images/up.test/team/app:v1')).status, 200);
   assert.equal(admin.isStored(layer), false);
+});
+
+test('what is held or pinned of an upstream that is no more, or allows less now, can be listed, unpinned and removed', async (t) => {
+  const admin = await AdminScene.set(t, { layers: [3000] });
+  const { image, mirror, layer, upstream } = admin.scene;
+  upstream.push('team/other', 'v1', image);
+  const missing = `up.test/team/app@${digestOf(Buffer.from('nobody has this'))}`;
+  const names = ['up.test/team/app:v1', 'up.test/team/other:v1'];
+  await admin.warm(names);
+  for (const name of [...names, 'up.test/team/none:v9', missing]) {
+    assert.equal((await admin.call('POST', 'pins', { image: name })).status, 200);
+  }
+  await mirror.close();
+  const config = { upstreams: { 'up.test': { endpoints: [upstream.url], insecure: true, deny: ['*'] } } };
+  for (const [index, later] of [config, {}].entries()) {
+    const next = await startMirror(t, { dataDir: mirror.dataDir, config: later });
+    const now = new AdminScene({ ...admin.scene, mirror: next });
+    const name = names[index] ?? assert.fail();
+    const shown = (await now.images()).map(({ repository, tag, digest, pinned }) => [
+      repository,
+      tag ?? digest,
+      pinned,
+    ]);
+    const digest = missing.split('@')[1];
+    const expected = [
+      ['team/app', 'v1', true],
+      ['team/other', 'v1', true],
+      ['team/app', digest, true],
+      ['team/none', 'v9', true],
+    ];
+    assert.deepEqual(shown, expected.slice(index));
+    assert.equal((await now.call('DELETE', `images/${name}`)).status, 409);
+    assert.equal((await now.call('DELETE', `pins/${name}`)).status, 200);
+    assert.equal((await now.call('DELETE', `images/${name}`)).status, 200);
+    assert.ok((await now.call('DELETE', `images/${name}`)).status >= 400);
+    if (index === 1) {
+      for (const pin of [missing, 'up.test/team/none:v9'])
+        assert.equal((await now.call('DELETE', `pins/${pin}`)).status, 200);
+      assert.deepEqual(await now.images(), []);
+      assert.equal(now.isStored(layer), false);
+    }
+    await next.close();
+  }
 });
 
 test('an image is warmed for all platforms, or for some; what does not come is told, and not called complete', async (t) => {

@@ -52,8 +52,8 @@ export class ImageRow {
     this.#image = image;
     const { digest, held, size, complete, usedAt, pinned } = image;
     write(this.#name, image.tag === null ? name.slice(0, name.indexOf('@')) : name);
-    write(this.#digest, shortDigest(digest));
-    mark(this.#digest, 'title', digest);
+    write(this.#digest, digest === null ? '' : shortDigest(digest));
+    mark(this.#digest, 'title', digest ?? '');
     mark(this.#pinned, 'hidden', pinned ? undefined : '');
     write(this.#size, complete ? inBytes(size) : `${inBytes(held)} of ${inBytes(size)}`);
     write(this.#used, usedAt === null ? 'nothing of it is here' : `used ${inPast(now - usedAt)}`);
