@@ -151,6 +151,9 @@ export class InflightReader implements BlobReader {
   }
 
   async arrival(position: number, signal: AbortSignal): Promise<void> {
+    // Whoever waits for what it has read already needs that again.
+    const last = this.unread.next(position)?.start ?? this.#position;
+    this.unread.add({ start: position, end: Math.min(last, this.#position) });
     this.#position = position;
     this.#woken = false;
     while (!this.#woken && !this.#arrived()) {

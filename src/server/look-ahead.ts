@@ -6,6 +6,8 @@ import { StorageError } from '../storage/driver.ts';
 interface Piece {
   readonly start: number;
   readonly buffer: Buffer;
+  /** How many bytes were asked for: all of them were there. */
+  readonly length: number;
   /** How many bytes of the buffer it fills. */
   readonly filled: Promise<number>;
 }
@@ -27,6 +29,12 @@ export class LookAhead {
     this.#budget = budget;
   }
 
+  /** As `BlobReader.ready`; what it has read already stays there, whatever becomes of it elsewhere. */
+  ready(position: number): number {
+    const own = this.#next === undefined ? this.#end : this.#next.start + this.#next.length;
+    return Math.max(position, this.#reader.ready(Math.max(position, own)));
+  }
+
   /**
    * The bytes from `position` on, none at or behind `limit`: at least one, at most a piece. They are valid until the
    * next call; that goes on where these end.
@@ -46,10 +54,12 @@ export class LookAhead {
   }
 
   async #advance(position: number, limit: number): Promise<Piece> {
-    await this.#drop(this.#piece);
+    const last = this.#piece;
+    // Before anything is waited for: what is there now may have gone then.
     const piece = this.#next ?? this.#begin(position, Math.min(this.#budget.piece, limit - position));
     this.#piece = piece;
     this.#next = undefined;
+    await this.#drop(last);
     this.#end = position + (await piece.filled);
     if (this.#end === position) throw new StorageError('EIO', 'stored content is shorter than recorded');
     return piece;
@@ -70,7 +80,7 @@ export class LookAhead {
     const filled = this.#reader.read(buffer.subarray(0, length), start);
     // Whoever comes to this piece hears of it.
     filled.catch(() => {});
-    return { start, buffer, filled };
+    return { start, buffer, length, filled };
   }
 
   async #drop(piece: Piece | undefined): Promise<void> {

@@ -33,7 +33,7 @@ export async function sendBody(
   try {
     let position = start;
     while (reader.end === undefined || position < reader.end) {
-      const limit = pace.limit(position, reader.ready(position), reader.end);
+      const limit = pace.limit(position, content.ready(position), reader.end);
       if (limit === position) await restOrFlush(response, { reader, content }, pace, position, context);
       else position += await sendPiece(response, content, { position, limit }, pace, context);
     }
@@ -58,7 +58,7 @@ async function restOrFlush(
     await pace.rest(reader, context.signal);
   } catch (error) {
     context.signal.throwIfAborted();
-    const limit = reader.ready(from);
+    const limit = content.ready(from);
     for (let position = from; position < limit; )
       position += await sendPiece(response, content, { position, limit }, pace, context);
     throw error;

@@ -72,6 +72,26 @@ test('the next piece is being read before it is asked for, when all of it is the
   await ahead.close();
 });
 
+test('what was read ahead is there, though the reader has it no more', async () => {
+  let readTo = 0;
+  const reader = readerOf(() => 3 * piece);
+  const forgetful: BlobReader = {
+    ...reader,
+    ready: (position) => (position < readTo ? position : reader.ready(position)),
+    read: async (buffer, position) => {
+      readTo = position + buffer.length;
+      return reader.read(buffer, position);
+    },
+  };
+  const ahead = new LookAhead(forgetful, budgetOfOne());
+  assert.equal(ahead.ready(0), 3 * piece);
+  await ahead.read(0, 3 * piece);
+  for (const position of [1, piece, 2 * piece]) assert.equal(ahead.ready(position), 3 * piece);
+  assert.equal((await ahead.read(piece, 3 * piece)).length, piece);
+  assert.equal(ahead.ready(piece + 1), 3 * piece);
+  await ahead.close();
+});
+
 test('content that is shorter than recorded is an error, not an endless wait', async () => {
   const short = { ...readerOf(() => content.length), read: () => Promise.resolve(0) };
   const ahead = new LookAhead(short, budgetOfOne());
