@@ -146,7 +146,6 @@ export class Mirror {
   reconfigure(settings: Settings): Replacement {
     this.#routes.use(settings);
     const replacement = this.#inForce.replace(settings);
-    this.#metrics.cacheLimit.set(settings.cache.maxSize);
     this.#store.makeRoom();
     return replacement;
   }

@@ -1,6 +1,5 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Fraction } from '../config/units.ts';
-import type { Metrics } from '../metrics/metrics.ts';
 import type { Capacity, StorageDriver } from '../storage/driver.ts';
 import type { Evictor } from './evictor.ts';
 
@@ -17,7 +16,6 @@ export interface SpaceParts {
   readonly catalog: Catalog;
   readonly storage: Pick<StorageDriver, 'capacity'>;
   readonly evictor: Evictor;
-  readonly metrics: Metrics;
   /** What is in force. */
   readonly limits: () => SpaceLimits;
 }
@@ -48,8 +46,6 @@ export class Space {
 
   constructor(parts: SpaceParts) {
     this.#parts = parts;
-    parts.metrics.cacheLimit.set(parts.limits().maxSize);
-    parts.metrics.cacheBytes.set(parts.catalog.usage.bytes());
   }
 
   /**
@@ -68,7 +64,7 @@ export class Space {
 
   /** Makes room before it is needed, when little is left. @throws StorageError */
   async makeRoom(): Promise<void> {
-    const { catalog, evictor, limits, metrics, storage } = this.#parts;
+    const { evictor, storage } = this.#parts;
     const capacity = await storage.capacity();
     const most = this.#most(capacity);
     const left = this.#left(capacity);
@@ -77,8 +73,6 @@ export class Space {
       // Where not so much may go, what must is still too much.
       if (!(await evictor.free(wanted)) && left < 0) await evictor.free(-left);
     }
-    metrics.cacheBytes.set(catalog.usage.bytes());
-    metrics.cacheLimit.set(limits().maxSize);
   }
 
   async #grow(room: Room, name: string, bytes: number): Promise<boolean> {

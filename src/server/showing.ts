@@ -43,10 +43,12 @@ export class Showing {
 
   /** How it answers, by path. @throws the system's error when the dashboard's files cannot be read. */
   async routes(): Promise<AppRoutes['fixed']> {
-    const { metrics, flights, sessions } = this.#parts;
+    const { metrics, flights, sessions, catalog, cacheLimit } = this.#parts;
     return {
       '/metrics': (request, response) => {
         metrics.flights.set(flights.size);
+        metrics.cacheBytes.set(catalog.usage.bytes());
+        metrics.cacheLimit.set(cacheLimit());
         return answerMetrics(metrics, request, response);
       },
       '/api/status': async (request, response) => answerJson(await this.#status(), request, response),

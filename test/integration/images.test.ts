@@ -153,6 +153,19 @@ test('what is held or pinned of an upstream that is no more, or allows less now,
   }
 });
 
+test('what the metrics say is kept is what is kept when they are read', async (t) => {
+  const admin = await AdminScene.set(t, { config: { cache: { maxSize: '1GB' } } });
+  const figures = async () =>
+    [...(await admin.scene.mirror.metrics()).matchAll(/^weir_cache_(?:limit_)?bytes (\S+)$/gm)].map(([, figure]) =>
+      Number(figure),
+    );
+  assert.deepEqual(await figures(), [0, 1e9]);
+  await admin.warm(['up.test/team/app:v1']);
+  await until(async () => (await figures())[0] === 3_000_000 + admin.scene.image.config.length);
+  await admin.call('DELETE', 'images/up.test/team/app:v1');
+  assert.deepEqual(await figures(), [0, 1e9]);
+});
+
 test('an image is warmed for all platforms, or for some; what does not come is told, and not called complete', async (t) => {
   const admin = await AdminScene.set(t, { upstream: { giveUp: '0s', negativeTtl: '0s' } });
   const { upstream } = admin.scene;
