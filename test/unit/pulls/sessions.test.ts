@@ -438,15 +438,17 @@ test('a pull is saved when nothing but drips flowed for as long as its node wait
 });
 
 test('a pull is saved when its node unpacks for too long after the moment when its last bytes were held', () => {
-  for (const [size, saved] of [
-    [8 * 60 * mib, 0],
-    [11 * 60 * mib, 1],
+  for (const [size, later, saved] of [
+    [8 * 60 * mib, 0, 0],
+    [11 * 60 * mib, 0, 1],
+    [11 * 60 * mib, 2000, 0],
   ] as const) {
     const { clock, sessions, begin, ask } = setUp();
     const image = imageOf('a', [size, 32]);
     begin(image);
     const [giantStream, last] = [ask(image.layer(0)), ask(image.layer(1))];
     deliver(giantStream, size);
+    clock.advance(later);
     last.hold();
     clock.advance((last.holdUntil(clock.now()) ?? 0) - clock.now());
     last.release();

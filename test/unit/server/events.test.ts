@@ -112,6 +112,7 @@ test('only so many may listen; when the mirror shuts down, nobody may', async (t
   const statuses = listeners.map(({ response }) => response.statusCode);
   assert.deepEqual([statuses.filter((status) => status === 200).length, statuses.includes(503)], [32, true]);
   events.close();
+  assert.equal(clock.pending, 0);
   await until(() => listeners.every(({ response }) => response.complete));
   assert.equal((await listen()).response.statusCode, 503);
   await pass(clock, 2);
