@@ -112,7 +112,7 @@ test('a pull that would have been cancelled is shown as saved, with its silence 
 }, async (t) => {
   const fleet = await Fleet.start(t, { config: { watchdog: { timeout: '2s', drip: '200ms' } } });
   const image = fleet.push('team/api:v1', 1_500_000, 100_000);
-  fleet.upstream.faults.push(stallAfter(700_000, 4000, of('team/api')));
+  fleet.upstream.faults.push(stallAfter(700_000, 12_000, of('team/api')));
   const browser = await Browser.start(t);
   const { page } = await browser.open(fleet.mirror.adminUrl);
   await shows(page, 'Nothing is being pulled right now.');
@@ -367,6 +367,7 @@ test('everything can be done by keyboard, and the focus is seen', { skip }, asyn
     .getByText(/is removed/)
     .waitFor({ timeout: patience });
   await until(async () => (await page.locator('.image').count()) === 1, patience);
+  await until(() => page.getByLabel('Search images').evaluate((search) => search === document.activeElement));
   const roles = await page
     .locator('nav a[aria-current="page"], main section[aria-labelledby], [role="status"]')
     .count();

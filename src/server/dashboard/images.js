@@ -123,6 +123,8 @@ export class ImagesView {
   async #remove(image) {
     const name = nameOf(image);
     await this.#try(() => this.#admin.call('DELETE', `api/images/${inPath(name)}`), `${name} is removed.`);
+    // The button that was pressed is gone: whoever goes on by keyboard goes on from here.
+    if (document.activeElement === document.body) this.#search.focus();
   }
 
   /**

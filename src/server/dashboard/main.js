@@ -8,6 +8,8 @@ import { UpstreamsView } from './upstreams.js';
 
 /** How often texts are shown anew that only time changes. */
 const tick = 1000;
+/** How long is shown what came of something. */
+const readable = 10_000;
 
 /** The page: one view at a time, chosen by the hash of the address. */
 class Page {
@@ -15,10 +17,11 @@ class Page {
     (topic) => this.#changed(topic),
     (connected) => this.#connected(connected),
   );
-  #images = new ImagesView((text) => write(byId('said'), text));
+  #images = new ImagesView((text) => this.#say(text));
   #views;
   #current = 'now';
   #drawing = false;
+  #cancelSilence = () => {};
 
   constructor() {
     this.#views = new Map(
@@ -58,7 +61,9 @@ class Page {
     }
     if (this.#current === 'images') this.#images.opened();
     this.#draw();
-    if (moves) byId(`${this.#current}-title`).focus({ preventScroll: true });
+    if (!moves) return;
+    this.#say('');
+    byId(`${this.#current}-title`).focus({ preventScroll: true });
   }
 
   /** @param {string} topic */
@@ -77,6 +82,13 @@ class Page {
       const version = this.#stream.shown.status.get('status')?.version;
       if (version !== undefined) write(byId('version'), version);
     });
+  }
+
+  /** @param {string} text what came of something that somebody did */
+  #say(text) {
+    write(byId('said'), text);
+    this.#cancelSilence();
+    this.#cancelSilence = after(readable, () => write(byId('said'), ''));
   }
 
   #tick() {
