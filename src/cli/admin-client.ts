@@ -1,7 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { type IncomingMessage, request } from 'node:http';
+import { request as requestByTls } from 'node:https';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
+import { systemClock } from '../async/clock.ts';
+import { Deadline } from '../async/deadline.ts';
 import type { Settings } from '../config/settings.ts';
 import { adminUrl } from './ask.ts';
 import { UsageError } from './usage.ts';
@@ -19,31 +22,68 @@ export const adminOptions = {
   help: { type: 'boolean' },
 } as const;
 
+/** How long it is waited for, in milliseconds. */
+export interface AdminPatience {
+  /** For an answer. Default: a mirror that asks its upstream answers within less. */
+  readonly call: number;
+  /** For the next line. Default: the largest blob is hashed within less. */
+  readonly line: number;
+}
+
 /** A running mirror, as its administrator reaches it. */
 export class AdminClient {
   readonly #url: URL;
-  readonly #token: string | undefined;
+  readonly #settings: Pick<Settings, 'adminToken'>;
+  readonly #patience: AdminPatience;
 
-  /** `admin`: where it is; default: where these settings say. @throws UsageError; the system's error for the token */
-  constructor(settings: Pick<Settings, 'admin' | 'adminToken'>, admin: string | undefined) {
+  /** `admin`: where it is; default: where these settings say. @throws UsageError */
+  constructor(
+    settings: Pick<Settings, 'admin' | 'adminToken'>,
+    admin: string | undefined,
+    patience: AdminPatience = { call: 30_000, line: 600_000 },
+  ) {
     this.#url = admin === undefined ? adminUrl(settings) : parseUrl(admin);
-    this.#token = settings.adminToken && readFileSync(settings.adminToken.file, 'utf8').trim();
+    this.#settings = settings;
+    this.#patience = patience;
   }
 
-  /** Calls the admin API. @throws NotRunningError; Error with what the mirror said */
+  /** Calls the admin API. @throws NotRunningError; Error with what the mirror said, or why nothing is sent */
   async call(method: string, path: string, body?: object): Promise<unknown> {
-    return JSON.parse(await text(await this.#send(method, path, body)));
+    const deadline = newDeadline();
+    deadline.set(this.#patience.call);
+    try {
+      return JSON.parse(await text(await this.#send(method, path, body, deadline.signal)));
+    } catch (error) {
+      deadline.signal.throwIfAborted();
+      throw error;
+    } finally {
+      deadline.clear();
+    }
   }
 
   /** The lines of JSON that a call answers with, as they come. @throws as `call` */
   async *lines(method: string, path: string, body?: object): AsyncGenerator<Record<string, unknown>> {
-    for await (const line of createInterface({ input: await this.#send(method, path, body) })) yield JSON.parse(line);
+    const deadline = newDeadline();
+    deadline.set(this.#patience.line);
+    try {
+      for await (const line of createInterface({ input: await this.#send(method, path, body, deadline.signal) })) {
+        yield JSON.parse(line);
+        deadline.set(this.#patience.line);
+      }
+      deadline.signal.throwIfAborted();
+    } catch (error) {
+      deadline.signal.throwIfAborted();
+      throw error;
+    } finally {
+      deadline.clear();
+    }
   }
 
-  async #send(method: string, path: string, body: object | undefined): Promise<IncomingMessage> {
+  async #send(method: string, path: string, body: object | undefined, signal: AbortSignal): Promise<IncomingMessage> {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-    const headers = this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` };
-    const outgoing = request(new URL(`/api/${path}`, this.#url), { method, headers, agent: false }, resolve);
+    const send = this.#url.protocol === 'https:' ? requestByTls : request;
+    const options = { method, headers: this.#authorization(method), agent: false, signal } as const;
+    const outgoing = send(new URL(`/api/${path}`, this.#url), options, resolve);
     outgoing.once('error', (error) => reject(this.#describe(error)));
     outgoing.end(body && JSON.stringify(body));
     const response = await promise;
@@ -51,10 +91,20 @@ export class AdminClient {
     throw new Error(reasonOf(response.statusCode ?? 0, await text(response)));
   }
 
+  /** Only changes need the token: who may not read it can still look. */
+  #authorization(method: string): Readonly<Record<string, string>> {
+    const file = method === 'GET' ? undefined : this.#settings.adminToken?.file;
+    return file === undefined ? {} : { authorization: `Bearer ${readFileSync(file, 'utf8').trim()}` };
+  }
+
   #describe(error: Error): Error {
     if (!('code' in error) || error.code !== 'ECONNREFUSED') return error;
     return new NotRunningError(`no mirror runs at ${this.#url.host}: --config or --admin says where it is`);
   }
+}
+
+function newDeadline(): Deadline {
+  return new Deadline(systemClock, () => new Error('the mirror does not answer'));
 }
 
 function parseUrl(address: string): URL {

@@ -1,6 +1,15 @@
 import { loadConfig } from '../config/load.ts';
 import { ask, registryUrl } from './ask.ts';
-import { readWords } from './usage.ts';
+import { configOptions, readWords } from './usage.ts';
+
+const help = `Usage: weir healthcheck [--config FILE]
+
+Asks the mirror that runs here whether it can serve: ends with 0 if so. For container images without a shell.
+
+Examples:
+  weir healthcheck
+  weir healthcheck --config /etc/weir.yaml
+`;
 
 /** Less than what container engines and Kubernetes give a check, in milliseconds. */
 const patience = 4000;
@@ -12,7 +21,11 @@ const reasonBytes = 1000;
  * without a shell. @throws ConfigError, UsageError; Error with the reason why it cannot
  */
 export async function healthcheck(words: readonly string[]): Promise<number> {
-  const { values } = readWords({ options: { config: { type: 'string' } } }, words);
+  const { values } = readWords({ options: configOptions }, words);
+  if (values.help) {
+    process.stdout.write(help);
+    return 0;
+  }
   const url = new URL('/readyz', registryUrl(loadConfig({ file: values.config })));
   const { status, body } = await ask(url, { patience });
   if (status === 200) return 0;

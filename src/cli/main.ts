@@ -64,5 +64,13 @@ function usage(): string {
     'Usage: weir COMMAND [--config FILE]',
     '',
     ...rows,
+    '',
+    'Each says more with --help. weir --version says which version this is.',
+    '',
+    'Examples:',
+    '  weir serve --config /etc/weir.yaml',
+    '  weir client-config crio --mirror mirror.example.com:5000',
+    '  weir warm docker.io/library/busybox:1.36',
+    '  weir doctor',
   ].join('\n');
 }

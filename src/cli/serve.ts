@@ -8,7 +8,19 @@ import { Mirror } from '../mirror.ts';
 import type { Bound } from '../server/app.ts';
 import { openLog } from './logger.ts';
 import { type Reloading, watchConfig } from './reload.ts';
-import { readWords } from './usage.ts';
+import { configOptions, readWords } from './usage.ts';
+
+const help = `Usage: weir serve [--config FILE]
+
+Runs the mirror until SIGTERM or SIGINT: then pulls that have begun are served to their end, up to drainTimeout. SIGHUP,
+and a change of the file, put the new configuration in force. Without a file, the defaults count: the registry API is at
+127.0.0.1:5000, and the cache in ./data.
+
+Examples:
+  weir serve
+  weir serve --config /etc/weir.yaml
+  WEIR_LISTEN=0.0.0.0:5000 WEIR_DATA_DIR=/var/lib/weir weir serve
+`;
 
 /**
  * `weir serve`: runs the mirror until SIGTERM or SIGINT, then drains it. A second signal ends it at once. SIGHUP, and a
@@ -16,7 +28,11 @@ import { readWords } from './usage.ts';
  * @throws ConfigError, UsageError; CatalogError, StorageError and the system's errors at the start.
  */
 export async function serve(words: readonly string[]): Promise<number> {
-  const { values } = readWords({ options: { config: { type: 'string' } } }, words);
+  const { values } = readWords({ options: configOptions }, words);
+  if (values.help) {
+    process.stdout.write(help);
+    return 0;
+  }
   const settings = loadConfig({ file: values.config });
   const { log, flush } = openLog(settings.log);
   const mirror = await Mirror.open(settings, { clock: systemClock, log });

@@ -5,6 +5,9 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
+/** Flags of all commands that need nothing but the configuration. */
+export const configOptions = { config: { type: 'string' }, help: { type: 'boolean' } } as const;
+
 /** Reads the words behind a command's name. @throws UsageError */
 export function readWords<T extends ParseArgsConfig>(
   config: T,

@@ -37,7 +37,7 @@ export interface ConfigSources {
 
 /** The file that the configuration is read from; `undefined` where there is none. */
 export function configFile({ file, env = process.env }: ConfigSources): string | undefined {
-  return file ?? env['WEIR_CONFIG'];
+  return file ?? (env['WEIR_CONFIG'] || undefined);
 }
 
 /**

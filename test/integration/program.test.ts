@@ -81,8 +81,19 @@ test('usage errors end with 2 and one line', async () => {
     assert.equal(stderr.trim().split('\n').length, 1);
   }
   const help = await run(['--help']);
-  assert.deepEqual([help.code, /serve/.test(help.stdout)], [0, true]);
+  assert.deepEqual([help.code, /serve/.test(help.stdout), /Examples:/.test(help.stdout)], [0, true, true]);
   assert.match((await run(['--version'])).stdout, /^\d+\.\d+\.\d+\n$/);
+});
+
+test('every command says with --help how it is called, whatever the configuration is', async () => {
+  const listed = (await run(['--help'])).stdout.matchAll(/^ {2}([a-z-]+) {2,}/gm);
+  const commands = [...listed].map(([, name = '']) => name);
+  assert.equal(commands.length, 11);
+  const env = { WEIR_CONFIG: '/nowhere.yaml' };
+  for (const outcome of await Promise.all(commands.map((name) => run([name, '--help'], { env })))) {
+    assert.equal(outcome.code, 0, outcome.stderr);
+    assert.match(outcome.stdout, /^Usage: weir [\s\S]+^Examples:\n {2}/m);
+  }
 });
 
 test('what keeps it from starting is said in one line with a remedy', async () => {

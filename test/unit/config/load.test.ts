@@ -214,6 +214,7 @@ test('the file is the flag’s, else the environment’s, else none', () => {
   writeFileSync(other, 'dataDir: /variable');
   assert.equal(loadConfig({ file, env: { WEIR_CONFIG: other } }).dataDir, '/flag');
   assert.equal(loadConfig({ env: { WEIR_CONFIG: other } }).dataDir, '/variable');
+  assert.equal(loadConfig({ env: { WEIR_CONFIG: '' } }).dataDir, loadConfig({ env: {} }).dataDir);
   assert.equal(loadConfig({ env: {} }).dataDir, './data');
 });
 
