@@ -30,7 +30,7 @@ const rows: Readonly<Record<string, readonly [file: string, ...titles: string[]]
   ],
   '3: a token that is good, and refused': ['auth', 'a fresh token that is refused is the last word'],
   '4: a redirect whose target takes no login and no HEAD': ['auth', 'a redirect is followed without our authorization'],
-  '5: a redirect target that has expired': ['auth', 'a signed URL that has expired is asked for again at the registry'],
+  '5: a redirect target that has expired': ['auth', 'a signed URL that … is asked for again at the registry'],
   '6: a cut': ['downloads', 'a connection that is cut is taken up where it stopped'],
   '7: a resume that is answered wrongly': ['wire', 'a resume that is answered … does not show'],
   '8: a short end that looks like the end': [

@@ -6,7 +6,7 @@ import { parse } from 'yaml';
 import { jsonSchema, schemaFile } from '../../config/json-schema.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { configSchema } from '../../src/config/schema.ts';
-import { completeSettings } from '../../src/config/settings.ts';
+import { completeSettings, type Settings } from '../../src/config/settings.ts';
 import { tempDir } from '../support/temp.ts';
 
 const exampleFile = join(import.meta.dirname, '../../config/weir.example.yaml');
@@ -69,7 +69,12 @@ test('config/weir.example.yaml is valid, as it is and with all keys in force', (
 });
 
 test('config/weir.example.yaml sets the defaults, and leaves out only what has none', () => {
-  assert.deepEqual(completeSettings(configSchema.parse(parse(example))), completeSettings({}));
+  // What a file names must be there; of the default, what the machine has is enough.
+  const named = (settings: Settings) => ({
+    ...settings,
+    listen: settings.listen.map(({ host, port }) => `${host} ${port}`),
+  });
+  assert.deepEqual(named(completeSettings(configSchema.parse(parse(example)))), named(completeSettings({})));
   const shown = keysOf(JSON.parse(jsonSchema())).flatMap(([key]) => (key.includes('*') ? [] : key));
   const defaults = completeSettings({});
   const unset = shown.filter((key) => isThere(defaults, key.split('.')) && !isThere(parse(example), key.split('.')));
