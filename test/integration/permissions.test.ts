@@ -111,6 +111,23 @@ test('what was fetched with a login is not open to all once the login is taken a
   assert.equal(asked(), first);
 });
 
+test('of an upstream that is offline, what was fetched with a login is served, and what was absent stays so', async (t) => {
+  const { clock, mirror, image, manifestUrl, blobUrl, layer, passwordFile } = await holdPrivate(t);
+  assert.equal((await fetchRaw(manifestUrl.replace(/v1$/, 'v0'))).status, 404);
+  await mirror.close();
+  await rm(passwordFile);
+  clock.advance(365 * 24 * 60 * minutes);
+  for (const credentials of [{ username: 'mirror', passwordFile }, undefined]) {
+    const upstream = { offline: true, ...(credentials === undefined ? {} : { credentials }) };
+    const again = await setScene(t, { upstream, mirror: { clock, dataDir: mirror.dataDir } });
+    const status = async (url: string) => (await fetchRaw(url.replace(mirror.url, again.mirror.url))).status;
+    const byDigest = manifestUrl.replace(/v1$/, image.manifest.digest);
+    for (const url of [manifestUrl, byDigest, blobUrl(digestOf(layer))]) assert.equal(await status(url), 200, url);
+    assert.deepEqual([await status(manifestUrl.replace(/v1$/, 'v0')), again.upstream.seen.length], [404, 0]);
+    await again.mirror.close();
+  }
+});
+
 test('a config.json without a login for the upstream makes nothing private', async (t) => {
   const dockerConfig = join(tempDir(), 'config.json');
   writeFileSync(dockerConfig, JSON.stringify({ auths: { 'other.example.com': { auth: 'eDp5' } } }));
