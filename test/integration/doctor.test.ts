@@ -99,6 +99,14 @@ test('doctor names each thing that is wrong, with a remedy', async (t) => {
   assert.doesNotMatch(outcome.stdout, /secret/);
 });
 
+test('doctor does not ask an upstream that is offline, and finds nothing wrong with that', async (t) => {
+  const upstream = await FakeRegistry.start();
+  t.after(() => upstream.close());
+  const outcome = await doctor(configOf(upstream.url, {}, { offline: true }));
+  assert.deepEqual([wrong(outcome), upstream.seen.length], [[], 0]);
+  assert.match(outcome.stdout, /^ok +upstream up\.test: it is configured to be offline/m);
+});
+
 test('doctor tells an upstream that cannot be reached from one that refuses the login', async (t) => {
   const upstream = await FakeRegistry.start();
   t.after(() => upstream.close());

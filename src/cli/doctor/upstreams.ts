@@ -18,14 +18,22 @@ const remedies: Readonly<Partial<Record<UpstreamFailure, string>>> = {
   forbidden: 'if that is right, allow it by `privateNetwork` or `realms`',
 };
 
-/** Checks that every endpoint of every upstream can be reached, and that credentials are taken. */
-export function examineUpstreams({ upstreams }: Settings, clock: Clock): Promise<Finding[]> {
-  const endpoints = upstreams.flatMap((upstream) => upstream.endpoints.map((endpoint) => ({ upstream, endpoint })));
-  return Promise.all(endpoints.map(({ upstream, endpoint }) => examine(upstream, endpoint, clock)));
+/** Checks that every endpoint of every upstream that is asked can be reached, and that credentials are taken. */
+export async function examineUpstreams({ upstreams }: Settings, clock: Clock): Promise<Finding[]> {
+  const findings = upstreams.flatMap((upstream): (Finding | Promise<Finding>)[] =>
+    upstream.offline
+      ? [good(nameOf(upstream), 'it is configured to be offline: it is never asked, and what is held is served')]
+      : upstream.endpoints.map((endpoint) => examine(upstream, endpoint, clock)),
+  );
+  return Promise.all(findings);
+}
+
+function nameOf({ name }: UpstreamSettings): string {
+  return `upstream ${name}`;
 }
 
 async function examine(upstream: UpstreamSettings, endpoint: string, clock: Clock): Promise<Finding> {
-  const check = `upstream ${upstream.name}`;
+  const check = nameOf(upstream);
   let registry: Registry | undefined;
   const giveUp = new AbortController();
   const cancel = clock.after(patience, () => giveUp.abort(new Error('it does not answer')));
