@@ -72,6 +72,10 @@ test('check says that a configuration is valid, or everything that is wrong with
   assert.match(stderr, /bad\.yaml:1:1 listen: /);
   assert.match(stderr, /bad\.yaml:3:3 cache\.maxSiz: unknown key/);
   assert.match(stderr, /bad\.yaml:4:25 upstreams\.quay\.io\.tagTtl: /);
+  const [asData, right] = await Promise.all([bad, good].map((file) => run(['check', '--json', '--config', file])));
+  const { valid, issues } = JSON.parse(asData?.stdout ?? '');
+  assert.deepEqual([asData?.code, asData?.stderr, valid, issues.length], [2, '', false, 3]);
+  assert.deepEqual([right?.code, JSON.parse(right?.stdout ?? '').valid], [0, true]);
 });
 
 test('usage errors end with 2 and one line', async () => {
