@@ -58,18 +58,22 @@ export async function serve(words: readonly string[]): Promise<number> {
 function greeting(settings: Settings, registry: readonly Bound[], admin: Bound): string {
   const [first] = registry;
   const mirror = first === undefined ? '' : authority(first);
-  const names = settings.upstreams.map(({ name }) => name).join(' ');
+  const names = settings.upstreams.map(({ name }) => name);
+  const image = names.includes('docker.io')
+    ? 'docker.io/library/busybox:latest'
+    : `${names[0] ?? 'UPSTREAM'}/REPOSITORY:TAG`;
   return `
   weir ${programVersion()}
 
   registry API   ${registry.map(authority).join('  ')}
+  dashboard      http://${authority(admin)}/
   metrics        http://${authority(admin)}/metrics
   cache          ${settings.dataDir}  (up to ${formatSize(settings.cache.maxSize)})
-  upstreams      ${names}
+  upstreams      ${names.join(' ')}
 
   Pull something through it:
 
-    skopeo copy --src-tls-verify=false docker://${mirror}/docker.io/library/busybox:latest dir:/tmp/busybox
+    skopeo copy --src-tls-verify=false docker://${mirror}/${image} dir:/tmp/image
 
 `;
 }

@@ -37,6 +37,7 @@ test('serve says where it is, serves, and ends with 0 on SIGTERM', async () => {
   const { code, stdout, stderr } = await run(['serve'], { env, stopWhen: /"listening"/ });
   assert.equal(code, 0);
   assert.match(stderr, /registry API +127\.0\.0\.1:\d+/);
+  assert.match(stderr, /dashboard +http:\/\/127\.0\.0\.1:\d+\/\n/);
   assert.match(stderr, /skopeo copy .*docker:\/\/127\.0\.0\.1:\d+\/docker\.io\/library\//);
   const messages = stdout
     .trim()
@@ -47,10 +48,12 @@ test('serve says where it is, serves, and ends with 0 on SIGTERM', async () => {
 
 test('SIGHUP reads the configuration again', async () => {
   const file = join(tempDir(), 'weir.yaml');
-  const config = { listen: '127.0.0.1:0', admin: '127.0.0.1:0', dataDir: tempDir() };
+  const other = { defaultUpstream: 'quay.io', upstreams: { 'docker.io': null } };
+  const config = { listen: '127.0.0.1:0', admin: '127.0.0.1:0', dataDir: tempDir(), ...other };
   writeFileSync(file, JSON.stringify(config));
   const program = await Program.start([process.execPath, entry, 'serve', '--config', file]);
   await program.ready(() => program.stdout.includes('"listening"'));
+  assert.match(program.stderr, /skopeo copy .*docker:\/\/127\.0\.0\.1:\d+\/quay\.io\/REPOSITORY:TAG /);
   process.kill(program.pid, 'SIGHUP');
   await program.ready(() => program.stdout.includes('"the configuration was read again"'));
   writeFileSync(file, JSON.stringify({ ...config, log: { level: 'loud' } }));
