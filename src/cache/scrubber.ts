@@ -14,6 +14,8 @@ export interface ScrubberParts {
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly log: Log;
+  /** Blobs without a record were found: there may be too much now. */
+  found?(): void;
 }
 
 /** What a stored blob was found to be. */
@@ -82,7 +84,7 @@ export class Scrubber {
    * says is removed. @throws StorageError; the signal's reason
    */
   async adopt(signal: AbortSignal): Promise<void> {
-    const { catalog, clock, log, storage } = this.#parts;
+    const { catalog, clock, found, log, storage } = this.#parts;
     for (const digest of await storage.list()) {
       if (catalog.blobs.find(digest) !== undefined) continue;
       const blob = await storage.open(digest);
@@ -94,6 +96,7 @@ export class Scrubber {
       if (right) catalog.blobs.add({ digest, size: blob.size, usedAt: clock.wall() }, checksumsOf(hashed.pieces));
       else await storage.remove(digest);
       log.warn({ digest, right }, right ? 'a blob without a record was found' : 'a file that is no blob was removed');
+      if (right) found?.();
     }
   }
 

@@ -74,7 +74,7 @@ export class Store {
     this.listings = new Listings(manifests, catalog, clock);
     this.promises = new Promises({ blobs: catalog.blobs, flights, manifests, clock });
     this.images = new Images({ catalog, evictor, manifests, uses });
-    this.scrubber = new Scrubber({ ...parts, demotion });
+    this.scrubber = new Scrubber({ ...parts, demotion, found: () => this.makeRoom() });
     this.warming = new Warming({ blobs: this.blobs, catalog, flights, manifests, clock });
   }
 

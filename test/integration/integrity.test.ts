@@ -203,6 +203,24 @@ test('blobs whose catalog was lost are found again; what is not what its name sa
   assert.ok((await fetchRaw(again.blobUrl(digestOf(other)))).body.equals(other));
 });
 
+test('of blobs that are found again, no more is kept than may be', async (t) => {
+  const scene = await setScene(t, { layers: [3_000_000, 2_000_000] });
+  for (const each of scene.image.layers) await fetchRaw(scene.blobUrl(digestOf(each)));
+  await until(() => quiet(scene));
+  await scene.mirror.close();
+  const { dataDir } = scene.mirror;
+  for (const name of ['catalog.db', 'catalog.db-wal', 'catalog.db-shm']) await rm(join(dataDir, name), { force: true });
+  const again = await setScene(t, { mirror: { dataDir }, config: { cache: { maxSize: '4MB' } } });
+  const found = () => again.mirror.log.filter(({ message }) => message === 'a blob without a record was found').length;
+  await until(() => found() === 2);
+  const there = (blob: Buffer) =>
+    readFile(blobFile(scene, blob)).then(
+      () => true,
+      () => false,
+    );
+  await until(async () => (await Promise.all(scene.image.layers.map(there))).filter(Boolean).length === 1);
+});
+
 test('verifying finds what is damaged or missing; a repair fetches what is wrong, and no more', async (t) => {
   const scene = await setScene(t, { layers: [6_000_000, 5000, 4000] });
   const [layer = Buffer.alloc(0), missing = Buffer.alloc(0)] = scene.image.layers;
