@@ -3,9 +3,9 @@ import { setImmediate } from 'node:timers/promises';
 /** So many bytes may wait to be written before their source is made to wait too. */
 const maxWaiting = 1024 * 1024;
 /** A write of so many bytes is not worth waiting for more. */
-const enough = 256 * 1024;
+const enough = 512 * 1024;
 /** For so many turns of the event loop a write waits for more: well below a millisecond when nothing else goes on. */
-const turns = 4;
+const turns = 8;
 
 /**
  * Writes a stream of buffers one behind the other: while one write runs, what comes meanwhile is gathered for the next,
