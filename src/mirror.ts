@@ -6,7 +6,7 @@ import type { Catalog } from './catalog/catalog.ts';
 import { SqliteCatalog } from './catalog/sqlite.ts';
 import { InForce, type Replacement } from './config/in-force.ts';
 import type { Settings } from './config/settings.ts';
-import type { Log } from './metrics/log.ts';
+import { describeError, type Log } from './metrics/log.ts';
 import { Metrics } from './metrics/metrics.ts';
 import { Prefetch } from './pulls/prefetch.ts';
 import { RangeReads } from './pulls/range-reads.ts';
@@ -223,7 +223,11 @@ export class Mirror {
 
   #flushRegularly(): void {
     this.#cancelFlush = this.#surroundings.clock.after(flushEvery, () => {
-      this.#catalog.flush();
+      try {
+        this.#catalog.flush();
+      } catch (error) {
+        this.#surroundings.log.error({ error: describeError(error) }, 'the catalog cannot be written');
+      }
       this.#flushRegularly();
     });
   }

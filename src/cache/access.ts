@@ -4,6 +4,7 @@ import type { BlobClaim, ManifestCatalog } from '../catalog/catalog.ts';
 import type { Digest } from '../oci/digest.ts';
 import { isDefinite, type UpstreamError } from '../upstream/errors.ts';
 import type { Route } from '../upstream/routes.ts';
+import { tryWrite } from './disk-failure.ts';
 import type { Permissions } from './permissions.ts';
 import { nameOf } from './repository-name.ts';
 
@@ -43,7 +44,7 @@ export class Access {
     try {
       const login = await registry.hasLogin(repository);
       const { size } = await registry.hasBlob(repository, digest, signal);
-      this.#manifests.grantBlob(nameOf(route), digest, size, { at: this.#clock.wall(), login });
+      tryWrite(() => this.#manifests.grantBlob(nameOf(route), digest, size, { at: this.#clock.wall(), login }));
       return { size };
     } catch (error) {
       if (isDefinite(error)) {

@@ -9,6 +9,7 @@ import type { Route } from '../upstream/routes.ts';
 import type { Access } from './access.ts';
 import { CheckedReader, type Checking } from './checked-reader.ts';
 import type { Demotion } from './demotion.ts';
+import { tryWrite } from './disk-failure.ts';
 import type { Flight } from './flight.ts';
 import type { Flights } from './flights.ts';
 import { type BlobReader, StoredReader, type Turn } from './reader.ts';
@@ -101,7 +102,7 @@ export class BlobCache {
     const letGo = uses.hold(digest);
     const blob = await storage.open(digest).finally(letGo);
     if (blob?.size === record.size) {
-      catalog.blobs.touch(digest, clock.wall());
+      tryWrite(() => catalog.blobs.touch(digest, clock.wall()));
       return inUse(blob, uses.hold(digest));
     }
     metrics.integrityFailures.inc({ where: 'storage' });

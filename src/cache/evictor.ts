@@ -2,6 +2,7 @@ import type { Catalog, Evictable } from '../catalog/catalog.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { StorageDriver } from '../storage/driver.ts';
+import { asStorageError, tryWrite } from './disk-failure.ts';
 import type { Uses } from './uses.ts';
 
 /** What the evictor works on. */
@@ -31,7 +32,9 @@ export class Evictor {
    * @returns whether it has. @throws StorageError
    */
   free(bytes: number): Promise<boolean> {
-    const run = this.#last.catch(() => {}).then(() => this.#run(bytes));
+    const run = this.#last
+      .catch(() => {})
+      .then(() => this.#run(bytes).catch((error) => Promise.reject(asStorageError(error))));
     this.#last = run;
     return run;
   }
@@ -65,7 +68,8 @@ export class Evictor {
 
   #choose(bytes: number): readonly Evictable[] | undefined {
     const { catalog, uses } = this.#parts;
-    catalog.flush();
+    // It only makes the order exact.
+    tryWrite(() => catalog.flush());
     const pinned = catalog.pins.contents();
     for (let limit = batch + uses.size + pinned.size; ; limit *= 4) {
       const oldest = catalog.usage.oldest(limit);

@@ -210,7 +210,7 @@ export class Flight {
   async end(error: unknown): Promise<void> {
     if (this.signal.aborted) return this.over;
     this.#close(error);
-    await this.#keeping.suspend();
+    await this.#keeping.suspend().catch(() => {});
     await this.#over(error);
   }
 

@@ -13,7 +13,7 @@ import { type FlightView, viewFlight } from './flight-view.ts';
 import { Nowhere } from './nowhere.ts';
 import { Scheduler, type SchedulerEvents } from './scheduler.ts';
 import type { Room, Space } from './space.ts';
-import { Suspects } from './suspects.ts';
+import { type Precaution, Suspects } from './suspects.ts';
 import type { Uses } from './uses.ts';
 import { WindowBudget } from './window.ts';
 
@@ -104,8 +104,24 @@ export class Flights {
 
   async #start(registry: Registry, digest: Digest, size: number | undefined): Promise<Flight> {
     const precaution = this.#suspects.precaution(registry, digest);
-    const { catalog, clock, idleFlight, uses } = this.#context;
+    const { uses } = this.#context;
     const letGo = uses.hold(digest);
+    try {
+      return await this.#takeOff(registry, digest, size, precaution, letGo);
+    } catch (error) {
+      letGo();
+      throw error;
+    }
+  }
+
+  async #takeOff(
+    registry: Registry,
+    digest: Digest,
+    size: number | undefined,
+    precaution: Precaution,
+    closed: () => void,
+  ): Promise<Flight> {
+    const { catalog, clock, idleFlight } = this.#context;
     const known = size === undefined ? undefined : catalog.partials.find(registry.name, digest, size);
     const name = known?.name ?? `${hexOf(digest)}.${randomUUID().slice(0, 8)}`;
     const place = await this.#place(name, digest, Math.min(size ?? firstRoom, firstRoom));
@@ -119,7 +135,7 @@ export class Flights {
       windows: this.#windows,
       wanted: () => scheduler.pump(),
       passes: (error) => this.#context.passes(flight, error),
-      closed: letGo,
+      closed,
       ended: (error) => {
         this.#flights.delete(flight);
         this.#judge(flight, error);

@@ -15,6 +15,7 @@ export class Journal {
   readonly #known = new Map<number, readonly Piece[]>();
   readonly #dirty = new Set<number>();
   #unrecorded = 0;
+  #closed = false;
   #last: Promise<void> = Promise.resolve();
 
   constructor(partials: PartialCatalog, ingest: Pick<Ingest, 'checksum'>, held: IntervalSet) {
@@ -49,6 +50,11 @@ export class Journal {
     }
   }
 
+  /** Nothing is recorded any more, whatever is under way. */
+  close(): void {
+    this.#closed = true;
+  }
+
   /** Resolves when all that is held now is recorded. One checkpoint at a time. @throws StorageError */
   checkpoint(partial: PartialRecord): Promise<void> {
     if (this.#dirty.size > 0) this.#last = this.#last.catch(() => {}).then(() => this.#record(partial));
@@ -67,6 +73,7 @@ export class Journal {
     this.#unrecorded = 0;
     try {
       const pieces = await this.#piecesOf(chunks);
+      if (this.#closed) return;
       this.#partials.put(partial);
       this.#partials.record(partial.name, chunks, pieces);
     } catch (error) {

@@ -2,6 +2,7 @@ import type { Cancel } from '../async/clock.ts';
 import type { Interval } from '../http/range.ts';
 import { type Ingest, type Piece, StorageError } from '../storage/driver.ts';
 import type { Claims } from './claims.ts';
+import { asStorageError, tryWrite } from './disk-failure.ts';
 import type { FlightPlan, KeepingContext } from './flight-plan.ts';
 import type { InflightBlob } from './inflight.ts';
 import { Journal } from './journal.ts';
@@ -121,21 +122,25 @@ export class Keeping {
     const { catalog, clock } = this.#context;
     const { digest, name } = this.#plan;
     const size = this.#blob.size ?? this.#blob.held.bytes;
+    this.#journal.close();
     try {
       await this.#ingest.commit(digest, size);
+      catalog.blobs.add({ digest, size, usedAt: clock.wall() }, this.#journal.checksums(size));
     } catch (error) {
+      // What has its place already is found again there, without a record.
       await this.forget();
-      throw error;
+      throw asStorageError(error);
     }
-    catalog.blobs.add({ digest, size, usedAt: clock.wall() }, this.#journal.checksums(size));
-    catalog.partials.remove(name);
+    tryWrite(() => catalog.partials.remove(name));
     this.#end();
   }
 
   /** The content is of no use to anybody. */
   async forget(): Promise<void> {
     this.#cancelCheckpoint();
-    this.#context.catalog.partials.remove(this.#plan.name);
+    this.#journal.close();
+    // A record that stays is of nothing: the next start forgets it.
+    tryWrite(() => this.#context.catalog.partials.remove(this.#plan.name));
     await this.#ingest.discard().catch(() => {});
     this.#end();
   }

@@ -8,6 +8,7 @@ import { UpstreamError } from '../upstream/errors.ts';
 import type { Registry } from '../upstream/registry.ts';
 import type { Route } from '../upstream/routes.ts';
 import { Asking } from './asking.ts';
+import { tryWrite } from './disk-failure.ts';
 import { judge } from './freshness.ts';
 import type { ManifestCache } from './manifests.ts';
 import { nameOf } from './repository-name.ts';
@@ -90,7 +91,7 @@ export class Listings {
     if (!found.stale) {
       const content = found.descriptors.length === 0 ? undefined : JSON.stringify({ manifests: found.descriptors });
       const record = { content, next: found.next, checkedAt: this.#clock.wall() };
-      this.#catalog.referrers.put(nameOf(route), digest, page, record);
+      tryWrite(() => this.#catalog.referrers.put(nameOf(route), digest, page, record));
     }
     return found;
   }

@@ -12,6 +12,7 @@ import { isDefinite, UpstreamError } from '../upstream/errors.ts';
 import type { UpstreamManifest } from '../upstream/registry.ts';
 import type { Route } from '../upstream/routes.ts';
 import { Asking } from './asking.ts';
+import { tryWrite } from './disk-failure.ts';
 import { judge } from './freshness.ts';
 import type { Permissions } from './permissions.ts';
 import { nameOf } from './repository-name.ts';
@@ -176,14 +177,17 @@ export class ManifestCache {
   ): Promise<HeldManifest> {
     try {
       const found = await this.#fetch(route, { tag }, held, signal);
-      this.#catalog.tags.put(nameOf(route), tag, { digest: found.digest, checkedAt: this.#clock.wall() });
+      this.#note(route, tag, found.digest);
       return found;
     } catch (error) {
       // A refusal is believed: the tag is gone for us.
-      if (isDefinite(error))
-        this.#catalog.tags.put(nameOf(route), tag, { digest: undefined, checkedAt: this.#clock.wall() });
+      if (isDefinite(error)) this.#note(route, tag, undefined);
       throw error;
     }
+  }
+
+  #note(route: Route, tag: string, digest: Digest | undefined): void {
+    tryWrite(() => this.#catalog.tags.put(nameOf(route), tag, { digest, checkedAt: this.#clock.wall() }));
   }
 
   async #fetch(
@@ -208,13 +212,13 @@ export class ManifestCache {
       throw new RegistryError('MANIFEST_UNKNOWN', { detail: 'schema 1 manifests are not served' });
     }
     const held = { digest, mediaType: contents.mediaType, bytes, contents };
-    this.#catalog.manifests.add(held, contents);
+    tryWrite(() => this.#catalog.manifests.add(held, contents));
     this.#hot.set(digest, held);
     return this.#grant(route, held, login);
   }
 
   #grant(route: Route, held: HeldManifest, login: boolean): HeldManifest {
-    this.#catalog.manifests.grant(nameOf(route), held.digest, { at: this.#clock.wall(), login });
+    tryWrite(() => this.#catalog.manifests.grant(nameOf(route), held.digest, { at: this.#clock.wall(), login }));
     this.#granted.set(`${keyOf(route)}@${held.digest}`, true);
     return held;
   }

@@ -9,6 +9,7 @@ import type { Registry } from '../upstream/registry.ts';
 import { Access } from './access.ts';
 import { BlobCache } from './blobs.ts';
 import { Demotion } from './demotion.ts';
+import { tryWrite } from './disk-failure.ts';
 import { Evictor } from './evictor.ts';
 import type { Flight } from './flight.ts';
 import { ClosedError, Flights } from './flights.ts';
@@ -82,9 +83,9 @@ export class Store {
   async tidy(): Promise<void> {
     const { catalog, storage } = this.#parts;
     const recorded = new Set(catalog.partials.list().map(({ name }) => name));
-    for (const name of await storage.ingests()) {
-      if (!recorded.has(name)) await storage.removeIngest(name);
-    }
+    const there = new Set(await storage.ingests());
+    for (const name of there) if (!recorded.has(name)) await storage.removeIngest(name);
+    for (const name of recorded) if (!there.has(name)) tryWrite(() => catalog.partials.remove(name));
     await this.#space.makeRoom();
   }
 

@@ -47,7 +47,11 @@ export class SqliteCatalog implements Catalog {
   }
 
   close(): void {
-    this.flush();
+    try {
+      this.flush();
+    } catch {
+      // On a full disk, what is lost is when things were used last.
+    }
     this.#database.close();
   }
 }

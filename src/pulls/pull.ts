@@ -182,6 +182,8 @@ export class Pull implements Pacing {
     const rests = this.#clock.now() - this.#restsSince >= restAfter;
     if (!rests && !this.#isComplete()) return undefined;
     this.#outcome = this.#judge();
+    this.#kin.delete(this);
+    this.#kin = new Set([this]);
     this.#saved = (this.#outcome === 'complete' || this.#outcome === 'partial') && this.#wasAtRisk();
     return this.#outcome;
   }

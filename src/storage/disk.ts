@@ -58,8 +58,13 @@ export class DiskStorage implements StorageDriver {
     const handle = await guarded('arriving content cannot be written', () =>
       open(path, constants.O_RDWR | constants.O_CREAT, 0o644),
     );
-    const stream = await this.#hasher.open(path, algorithmOf(digest));
-    return new DiskIngest(path, handle, stream, (target) => this.#blobPath(target));
+    try {
+      const stream = await this.#hasher.open(path, algorithmOf(digest));
+      return new DiskIngest(path, handle, stream, (target) => this.#blobPath(target));
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
   }
 
   ingests(): Promise<readonly string[]> {

@@ -26,6 +26,7 @@ export class Hasher {
   readonly #waiting = new Map<number, Waiter>();
   #lastId = 0;
   #lastStream = 0;
+  #failure: StorageError | undefined;
 
   constructor() {
     this.#worker.on('message', (reply: HashReply) => this.#settle(reply));
@@ -60,6 +61,7 @@ export class Hasher {
   }
 
   #ask(stream: number, question: Question): Promise<HashReply> {
+    if (this.#failure) return Promise.reject(this.#failure);
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
@@ -78,6 +80,7 @@ export class Hasher {
   }
 
   #fail(error: StorageError): void {
+    this.#failure ??= error;
     for (const waiter of this.#waiting.values()) waiter.reject(error);
     this.#waiting.clear();
   }

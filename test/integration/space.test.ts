@@ -6,7 +6,9 @@ import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { digestOf, hexOf } from '../../src/oci/digest.ts';
 import { fetchRaw } from '../support/client.ts';
+import { FakeClock } from '../support/clock.ts';
 import { always, corruptAt, ignoreRange, stallAfter } from '../support/faults.ts';
+import { makeImage } from '../support/images.ts';
 import { lacking } from '../support/lacking.ts';
 import { type Scene, setScene } from '../support/scene.ts';
 import { freeBytes, smallDisk } from '../support/small-disk.ts';
@@ -199,3 +201,34 @@ test('how large a manifest says that a layer is makes nothing go before the upst
   await until(async () => /^weir_flights 0$/m.test(await mirror.metrics()));
   assert.ok(isStored(mirror.dataDir, layer));
 });
+
+test('a disk that somebody else has filled stops nothing: hits, misses and manifests go on, and it is said', {
+  skip,
+}, async (t) => {
+  const dataDir = smallDisk(64);
+  const clock = new FakeClock();
+  const scene = await setScene(t, { layers: [mib], mirror: { dataDir, clock } });
+  const { mirror, upstream, image } = scene;
+  await fetchRaw(scene.manifestUrl);
+  for (const blob of image.blobs.values()) await bring(scene, blob);
+  fillUp(dataDir);
+  assert.ok(right(await fetchRaw(scene.layerUrl), scene.layer));
+  clock.advance(11_000);
+  const other = makeImage(2 * mib, 300_000);
+  upstream.push('team/other', 'v1', other);
+  const manifest = await fetchRaw(`${mirror.url}/v2/team/other/manifests/v1`);
+  assert.deepEqual([manifest.status, manifest.body.equals(other.manifest.bytes)], [200, true]);
+  for (const [digest, bytes] of other.blobs) {
+    assert.ok(right(await fetchRaw(`${mirror.url}/v2/team/other/blobs/${digest}`), bytes));
+  }
+  clock.advance(11_000);
+  assert.ok(right(await fetchRaw(scene.layerUrl), scene.layer));
+  assert.ok(mirror.log.some(({ message }) => message === 'the catalog cannot be written'));
+});
+
+/** Leaves not a byte. */
+function fillUp(directory: string): void {
+  for (const size of [mib, 4096]) {
+    for (let index = 0; freeBytes(directory) >= size; index++) fill(join(directory, `filler.${size}.${index}`), size);
+  }
+}
