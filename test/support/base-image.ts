@@ -24,12 +24,18 @@ export async function importBaseImage(daemon: Dockerd, name: string): Promise<vo
   put('/usr/bin/sh', '/bin/sh');
   put(process.execPath, '/usr/local/bin/node');
   for (const library of await librariesOf([...programs, process.execPath])) put(library);
-  put(join((await run(['npm', 'root', '--global'])).trim(), 'npm'), '/usr/local/lib/node_modules/npm');
+  put(await ownNpm(), '/usr/local/lib/node_modules/npm');
   symlinkSync('../lib/node_modules/npm/bin/npm-cli.js', join(root, 'usr/local/bin/npm'));
   put(process.env['NODE_EXTRA_CA_CERTS'] ?? authorities, authorities);
   const archive = join(tempDir(), 'base.tar');
   await run(['tar', '--create', '--file', archive, '--directory', root, '.']);
   await daemon.run(['import', '--change', `ENV NODE_EXTRA_CA_CERTS=${authorities}`, archive, name]);
+}
+
+/** Where the npm of this machine lies: the one that runs this, if one does. Its own idea of that depends on which node runs it. */
+async function ownNpm(): Promise<string> {
+  const program = process.env['npm_execpath'] ?? (await run(['sh', '-c', 'readlink -f "$(command -v npm)"'])).trim();
+  return dirname(dirname(program));
 }
 
 async function librariesOf(programs: readonly string[]): Promise<ReadonlySet<string>> {
