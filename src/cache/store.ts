@@ -79,12 +79,16 @@ export class Store {
     this.warming = new Warming({ blobs: this.blobs, catalog, flights, manifests, clock });
   }
 
-  /** Removes what a crash left behind without a record, and what is too much. @throws StorageError */
+  /** Counts what a crash left behind of a blob, removes what has no record, and what is too much. @throws StorageError */
   async tidy(): Promise<void> {
     const { catalog, storage } = this.#parts;
     const recorded = new Set(catalog.partials.list().map(({ name }) => name));
-    const there = new Set(await storage.ingests());
-    for (const name of there) if (!recorded.has(name)) await storage.removeIngest(name);
+    const there = await storage.ingests();
+    for (const [name, bytes] of there) {
+      // What had come since its last record lies there too, and may be fetched again: until then it takes its room.
+      if (recorded.has(name)) tryWrite(() => catalog.partials.measure(name, bytes));
+      else await storage.removeIngest(name);
+    }
     for (const name of recorded) if (!there.has(name)) tryWrite(() => catalog.partials.remove(name));
     await this.#space.makeRoom();
   }

@@ -57,8 +57,10 @@ export interface PartialCatalog {
   /** Replaces what is recorded of these chunks (indexes) by these pieces. */
   record(name: string, chunks: readonly number[], pieces: readonly PieceRecord[]): void;
   pieces(name: string): PieceRecord[];
-  /** Bytes that are recorded of it. */
+  /** Bytes that count of it: those that are recorded, or more where it was found to take more. */
   bytes(name: string): number;
+  /** It takes so many bytes in storage now, however few are recorded. More than its size never counts. */
+  measure(name: string, bytes: number): void;
   remove(name: string): void;
 }
 
@@ -73,7 +75,7 @@ export interface Evictable {
 
 /** How much there is, and what goes first. */
 export interface UsageCatalog {
-  /** Bytes recorded: blobs, and the pieces of partials. */
+  /** Bytes that count: of blobs and of partials. */
   bytes(): number;
   /** The least recently used, oldest first. */
   oldest(limit: number): Evictable[];

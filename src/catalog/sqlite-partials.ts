@@ -20,6 +20,7 @@ export class PartialTable implements PartialCatalog {
   readonly #remove: Statement<[string]>;
   readonly #pieces: Statement<[string], PieceRecord>;
   readonly #bytes: Statement<[string], { bytes: number }>;
+  readonly #measure: Statement<[number, string]>;
   readonly #record: (name: string, chunks: readonly number[], pieces: readonly PieceRecord[]) => void;
 
   constructor(database: Database) {
@@ -32,6 +33,13 @@ export class PartialTable implements PartialCatalog {
     this.#remove = database.prepare('DELETE FROM partials WHERE name = ?');
     this.#pieces = database.prepare('SELECT start, end, crc FROM pieces WHERE partial = ? ORDER BY start');
     this.#bytes = database.prepare('SELECT bytes FROM partials WHERE name = ?');
+    this.#measure = database.prepare(
+      `UPDATE partials SET bytes =
+         max((SELECT coalesce(sum(end - start), 0) FROM pieces WHERE partial = name), min(?, size))
+       WHERE name = ?`,
+    );
+    // What was taken already and is recorded only now would count twice.
+    const clamp = database.prepare<[string]>('UPDATE partials SET bytes = size WHERE name = ? AND bytes > size');
     const forget = database.prepare<[string, number, number]>(
       'DELETE FROM pieces WHERE partial = ? AND start >= ? AND start < ?',
     );
@@ -42,6 +50,7 @@ export class PartialTable implements PartialCatalog {
       (name: string, chunks: readonly number[], pieces: readonly PieceRecord[]): void => {
         for (const index of chunks) forget.run(name, index * chunk, (index + 1) * chunk);
         for (const { start, end, crc } of pieces) add.run(name, start, end, crc);
+        clamp.run(name);
       },
     );
   }
@@ -69,6 +78,10 @@ export class PartialTable implements PartialCatalog {
 
   bytes(name: string): number {
     return this.#bytes.get(name)?.bytes ?? 0;
+  }
+
+  measure(name: string, bytes: number): void {
+    this.#measure.run(bytes, name);
   }
 
   remove(name: string): void {

@@ -3,7 +3,7 @@ import { type FileHandle, mkdir, open, rename, rm, statfs, writeFile } from 'nod
 import { dirname, join, sep } from 'node:path';
 import { algorithmOf, type Digest, hexOf, isDigest } from '../oci/digest.ts';
 import type { Capacity, Ingest, Piece, StorageDriver, StoredBlob } from './driver.ts';
-import { guarded, namesBelow, openIfThere, readFully, syncDirectory, writeFully } from './files.ts';
+import { bytesTakenBy, guarded, namesBelow, openIfThere, readFully, syncDirectory, writeFully } from './files.ts';
 import { Hasher, type HashStream } from './hasher.ts';
 
 // <root>/
@@ -67,8 +67,11 @@ export class DiskStorage implements StorageDriver {
     }
   }
 
-  ingests(): Promise<readonly string[]> {
-    return namesBelow(join(this.#root, 'ingest'));
+  async ingests(): Promise<ReadonlyMap<string, number>> {
+    const directory = join(this.#root, 'ingest');
+    const names = await namesBelow(directory);
+    const bytes = await Promise.all(names.map((name) => bytesTakenBy(join(directory, name))));
+    return new Map(names.map((name, index) => [name, bytes[index] ?? 0]));
   }
 
   async removeIngest(name: string): Promise<void> {

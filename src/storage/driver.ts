@@ -79,8 +79,8 @@ export interface StorageDriver {
   list(): Promise<readonly Digest[]>;
   /** Opens the arriving content of this name (file-name characters only), empty when it is new. */
   ingest(name: string, digest: Digest): Promise<Ingest>;
-  /** The names of all arriving content. */
-  ingests(): Promise<readonly string[]>;
+  /** All arriving content by name, with the bytes that it takes: what was never written takes none. @throws StorageError */
+  ingests(): Promise<ReadonlyMap<string, number>>;
   /** Removes arriving content that nobody has open. */
   removeIngest(name: string): Promise<void>;
   /** How much there is room for. @throws StorageError */

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { type FileHandle, open, readdir } from 'node:fs/promises';
+import { type FileHandle, open, readdir, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { StorageError } from './driver.ts';
 
@@ -71,6 +71,17 @@ export async function namesBelow(path: string): Promise<string[]> {
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return [];
     throw new StorageError(codeOf(error), 'the data directory cannot be listed', { cause: error });
+  }
+}
+
+/** Bytes that a file takes on the disk: of a sparse one, only what was written. None when it is not there. @throws StorageError */
+export async function bytesTakenBy(path: string): Promise<number> {
+  try {
+    // The unit of this figure is 512 bytes, whatever the file system (stat(2)).
+    return (await stat(path)).blocks * 512;
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return 0;
+    throw new StorageError(codeOf(error), 'arriving content cannot be looked at', { cause: error });
   }
 }
 

@@ -178,6 +178,27 @@ export function catalogConformance(name: string, place: () => OpenCatalog): void
     assert.deepEqual([usage.bytes(), partials.bytes('a'), partials.bytes('b')], [80, 50, 0]);
   });
 
+  catalogTest('what takes more than is recorded counts for that, and never for more than its size', (catalog) => {
+    const { partials, usage } = catalog;
+    const counted = () => [partials.bytes('a'), usage.bytes()];
+    const record = (chunk: number, end: number) =>
+      partials.record('a', [chunk], [{ start: chunk * chunkSize, end: chunk * chunkSize + end, crc: 1 }]);
+    partials.put({ name: 'a', upstream: 'u', digest: two, size: chunkSize + 1000, usedAt: 1 });
+    record(1, 100);
+    partials.measure('a', 60);
+    assert.deepEqual(counted(), [100, 100]);
+    partials.measure('a', 700);
+    assert.deepEqual(counted(), [700, 700]);
+    record(1, 1000);
+    assert.deepEqual(counted(), [1600, 1600]);
+    record(0, chunkSize);
+    assert.deepEqual(counted(), [chunkSize + 1000, chunkSize + 1000]);
+    partials.measure('a', 3 * chunkSize);
+    assert.deepEqual(counted(), [chunkSize + 1000, chunkSize + 1000]);
+    partials.remove('a');
+    assert.equal(usage.bytes(), 0);
+  });
+
   catalogTest('a manifest goes with the last of its blobs, an index with the last of its manifests', (catalog) => {
     const { blobs, manifests, partials, tags } = catalog;
     const [index, first, second, layer] = [digestAt(10), digestAt(11), digestAt(12), digestAt(13)];

@@ -8,6 +8,7 @@ import { slow, stallAfter } from '../support/faults.ts';
 import { startMirror, upstreamConfig } from '../support/mirror.ts';
 import { setScene } from '../support/scene.ts';
 import { tempDir } from '../support/temp.ts';
+import { until } from '../support/until.ts';
 
 const patient = { stallTimeout: '60s', connections: 1 };
 
@@ -51,6 +52,21 @@ test('what does not match its record is fetched again', async (t) => {
   assert.ok(answer.complete && answer.body.equals(layer));
   const fetched = upstream.blobBytes - before;
   assert.ok(fetched >= 2_000_000 + 1024 * 1024 && fetched < 5_000_000, `${fetched} bytes`);
+});
+
+test('what had come since the last record counts too, after a kill', async (t) => {
+  const { dataDir, layer, upstream } = await leaveUnfinished(t, 2_000_000);
+  const [name = ''] = await readdir(join(dataDir, 'ingest'));
+  const file = await open(join(dataDir, 'ingest', name), 'r+');
+  await file.write(layer, 3_000_000, 3_000_000, 3_000_000);
+  await file.close();
+  const next = await startMirror(t, { dataDir, config: upstreamConfig(upstream.url, patient) });
+  const counted = async () => Number(/^weir_cache_bytes (\d+)$/m.exec(await next.metrics())?.[1]);
+  const atStart = await counted();
+  assert.ok(atStart > 4_800_000 && atStart < 5_200_000, `${atStart} bytes`);
+  assert.ok((await fetchRaw(`${next.url}/v2/team/app/blobs/${digestOf(layer)}`)).body.equals(layer));
+  await until(async () => (await readdir(join(dataDir, 'ingest'))).length === 0);
+  assert.equal(await counted(), layer.length);
 });
 
 test('arriving content without a record is removed at the start', async (t) => {

@@ -42,6 +42,8 @@ class Records implements PartialCatalog {
     return this.#pieces.reduce((sum, { start, end }) => sum + end - start, 0);
   }
 
+  measure(): void {}
+
   remove(): void {}
 }
 
