@@ -73,6 +73,7 @@ export class Mirror {
       metrics: this.#metrics,
       clock,
       log,
+      serving: () => this.#budget.streams > 0,
       settings: () => inForce.settings.cache,
     });
     this.#showing = new Showing({

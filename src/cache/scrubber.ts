@@ -14,6 +14,8 @@ export interface ScrubberParts {
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly log: Log;
+  /** Whether anybody is being served, or anything fetched: then the gentle rounds wait. Default: never. */
+  busy?(): boolean;
   /** Blobs without a record were found: there may be too much now. */
   found?(): void;
 }
@@ -23,10 +25,18 @@ export type Verdict = 'right' | 'damaged' | 'missing';
 
 /** So much is hashed in one go: others wait for the thread no longer than that takes. */
 const slice = 4 * 1024 * 1024;
-/** Bytes per second, when nobody waits for the end. */
-const gentleRate = 64 * 1024 * 1024;
+/** Milliseconds between one slice and the next, when nobody waits for the end: 64 MiB a second at most. */
+const restAfterSlice = 62.5;
+/** Milliseconds after which one that waits for others looks again whether they have done. */
+const lookAgain = 1000;
+/** Milliseconds that a round waits for others in all: a mirror that is never idle is gone through once a week as well. */
+const roundPatience = 6 * 24 * 60 * 60_000;
 /** Milliseconds between one round through all blobs and the next. */
 const restBetween = 24 * 60 * 60_000;
+
+/** Called after each slice: what is next waits for it. */
+type Rest = () => Promise<void>;
+const atOnce: Rest = () => Promise.resolve();
 
 /** Hashes what is stored, so that damage is found before anybody asks for it; and what was found is put right. */
 export class Scrubber {
@@ -60,12 +70,16 @@ export class Scrubber {
    * Hashes a blob that is recorded. One that is damaged becomes an unfinished one, to be completed when somebody asks for
    * it; of one that is missing the record goes. @throws the signal's reason
    */
-  async verify(digest: Digest, signal: AbortSignal, rate = Number.POSITIVE_INFINITY): Promise<Verdict> {
+  async verify(digest: Digest, signal: AbortSignal): Promise<Verdict> {
+    return this.#verify(digest, signal, atOnce);
+  }
+
+  async #verify(digest: Digest, signal: AbortSignal, rest: Rest): Promise<Verdict> {
     const { catalog, demotion, log, metrics, storage } = this.#parts;
     const record = catalog.blobs.find(digest);
     if (record === undefined) return 'missing';
     const blob = await storage.open(digest);
-    const hashed = blob && (await this.#hash(blob, signal, rate).finally(() => blob.close()));
+    const hashed = blob && (await this.#hash(blob, signal, rest).finally(() => blob.close()));
     // It may have been evicted meanwhile, and that is no damage.
     if (catalog.blobs.find(digest) === undefined) return 'missing';
     if (hashed !== undefined && hashed.hex === hexOf(digest) && blob?.size === record.size) {
@@ -89,7 +103,7 @@ export class Scrubber {
       if (catalog.blobs.find(digest) !== undefined) continue;
       const blob = await storage.open(digest);
       if (blob === undefined) continue;
-      const hashed = await this.#hash(blob, signal, Number.POSITIVE_INFINITY).finally(() => blob.close());
+      const hashed = await this.#hash(blob, signal, atOnce).finally(() => blob.close());
       // It may just have come, and be recorded as what it is.
       if (catalog.blobs.find(digest) !== undefined) continue;
       const right = hashed?.hex === hexOf(digest);
@@ -104,7 +118,22 @@ export class Scrubber {
     await this.adopt(signal);
     for (;;) {
       await sleep(this.#parts.clock, restBetween, signal);
-      for (const digest of this.digests()) await this.verify(digest, signal, gentleRate);
+      const digests = this.digests();
+      const slices = digests.length + this.#parts.catalog.usage.bytes() / slice;
+      for (const digest of digests) {
+        await this.#verify(digest, signal, () => this.#rest(digest, roundPatience / slices, signal));
+      }
+    }
+  }
+
+  /** Rests after a slice, and then until nothing else goes on, but for that no longer than `patience`. */
+  async #rest(digest: Digest, patience: number, signal: AbortSignal): Promise<void> {
+    const { busy, catalog, clock } = this.#parts;
+    await sleep(clock, restAfterSlice, signal);
+    const until = clock.now() + patience;
+    // One that is evicted meanwhile takes its place on the disk until this has done.
+    while (busy?.() && clock.now() < until && catalog.blobs.find(digest) !== undefined) {
+      await sleep(clock, Math.min(lookAgain, until - clock.now()), signal);
     }
   }
 
@@ -112,7 +141,7 @@ export class Scrubber {
   async #hash(
     blob: StoredBlob,
     signal: AbortSignal,
-    rate: number,
+    rest: Rest,
   ): Promise<{ readonly hex: string; readonly pieces: readonly Piece[] } | undefined> {
     const pieces: Piece[] = [];
     try {
@@ -120,7 +149,7 @@ export class Scrubber {
         signal.throwIfAborted();
         to = Math.min(blob.size, to + slice);
         pieces.push(...(await blob.hash(to)));
-        if (Number.isFinite(rate)) await sleep(this.#parts.clock, (slice * 1000) / rate, signal);
+        await rest();
       }
       const { hex, tail } = await blob.digest();
       return { hex, pieces: tail === undefined ? pieces : [...pieces, tail] };

@@ -32,6 +32,8 @@ export interface StoreParts {
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly log: Log;
+  /** Whether anything is being sent to a client now. */
+  serving(): boolean;
   /** The settings in force. */
   readonly settings: () => Settings['cache'];
 }
@@ -75,7 +77,8 @@ export class Store {
     this.listings = new Listings(manifests, catalog, clock);
     this.promises = new Promises({ blobs: catalog.blobs, flights, manifests, clock });
     this.images = new Images({ catalog, evictor, manifests, uses });
-    this.scrubber = new Scrubber({ ...parts, demotion, found: () => this.makeRoom() });
+    const busy = () => flights.size > 0 || parts.serving();
+    this.scrubber = new Scrubber({ ...parts, demotion, busy, found: () => this.makeRoom() });
     this.warming = new Warming({ blobs: this.blobs, catalog, flights, manifests, clock });
   }
 

@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { Demotion } from '../../../src/cache/demotion.ts';
+import { Scrubber } from '../../../src/cache/scrubber.ts';
+import { SqliteCatalog } from '../../../src/catalog/sqlite.ts';
+import { Metrics } from '../../../src/metrics/metrics.ts';
+import { type Digest, digestOf, hexOf } from '../../../src/oci/digest.ts';
+import type { StoredBlob } from '../../../src/storage/driver.ts';
+import { FakeClock } from '../../support/clock.ts';
+
+const slice = 4 * 1024 * 1024;
+const day = 24 * 60 * 60_000;
+const digests = [0, 1, 2].map((index) => digestOf(Buffer.from(String(index))));
+
+/** Three blobs of three slices each, which are as they should be, and who hashes them. */
+class Scene {
+  readonly clock = new FakeClock();
+  readonly catalog = new SqliteCatalog(':memory:');
+  busy = false;
+  /** How many slices were hashed. */
+  hashed = 0;
+  open = 0;
+
+  constructor(t: TestContext) {
+    for (const digest of digests) this.catalog.blobs.add({ digest, size: 3 * slice, usedAt: 0 }, new Uint32Array(12));
+    const storage = {
+      list: async () => digests,
+      open: async (digest: Digest) => this.#blob(digest),
+      remove: async () => {},
+      removeIngest: async () => {},
+      reopen: async () => {},
+    };
+    const { catalog, clock } = this;
+    const log = { error: assert.fail, warn: assert.fail, info: assert.fail, debug: () => {} };
+    const demotion = new Demotion({ catalog, clock, storage });
+    const busy = () => this.busy;
+    const scrubber = new Scrubber({ catalog, clock, storage, demotion, busy, log, metrics: new Metrics() });
+    scrubber.start();
+    t.after(async () => {
+      await scrubber.close();
+      catalog.close();
+    });
+  }
+
+  #blob(digest: Digest): StoredBlob {
+    this.open++;
+    return {
+      size: 3 * slice,
+      hash: async () => {
+        this.hashed++;
+        return [];
+      },
+      digest: async () => ({ hex: hexOf(digest), tail: undefined }),
+      checksum: async () => [],
+      read: async () => 0,
+      close: async () => void this.open--,
+    };
+  }
+
+  /** Lets time pass in steps of at most a minute, and what waits for it go on. */
+  async pass(ms: number): Promise<void> {
+    const step = Math.min(ms, 60_000);
+    for (let passed = 0; passed < ms; passed += step) {
+      this.clock.advance(step);
+      for (let turn = 0; turn < 4; turn++) await setImmediate();
+    }
+  }
+}
+
+test('while anybody is served nothing is hashed gently; it goes on as soon as nobody is', async (t) => {
+  const scene = new Scene(t);
+  await scene.pass(day + 3 * 60_000);
+  const before = scene.hashed;
+  assert.ok(before > 0 && before < 9);
+  scene.busy = true;
+  await scene.pass(60 * 60_000);
+  assert.ok(scene.hashed <= before + 1, `${scene.hashed - before} slices`);
+  scene.busy = false;
+  await scene.pass(60 * 60_000);
+  assert.equal(scene.hashed, 9);
+});
+
+test('a mirror that is never idle is gone through within a week as well', async (t) => {
+  const scene = new Scene(t);
+  scene.busy = true;
+  await scene.pass(3 * day);
+  assert.ok(scene.hashed > 0 && scene.hashed < 9, `${scene.hashed} slices`);
+  await scene.pass(4 * day);
+  assert.ok(scene.hashed >= 9, `${scene.hashed} slices`);
+});
+
+test('what is evicted while its rest waits for others is let go of', async (t) => {
+  const scene = new Scene(t);
+  scene.busy = true;
+  await scene.pass(day + 60_000);
+  assert.equal(scene.open, 1);
+  for (const digest of digests) scene.catalog.blobs.remove(digest);
+  await scene.pass(10 * 60_000);
+  assert.equal(scene.open, 0);
+});
