@@ -13,13 +13,16 @@ import { readWords, UsageError } from './usage.ts';
 const help = `Usage: weir verify [--repair] [--config FILE] [--admin URL] [--json]
 
 Hashes every stored blob. What is damaged is not served any more: it is fetched again when somebody asks for it, as far
-as it is damaged, and with --repair at once. Where no mirror runs, the data directory is read, and repairs wait until a
-mirror does. Ends with 1 when anything is wrong and was not repaired.
+as it is damaged, and with --repair at once. Only a running mirror can fetch: where none runs, the data directory is
+read, what is damaged is marked, with or without --repair, and the next mirror fetches it when somebody asks for it.
+Ends with 1 when anything is wrong and was not repaired.
 
 Examples:
   weir verify
   weir verify --repair --config /etc/weir.yaml
 `;
+
+const markedOnly = '; nothing is repaired, what is damaged is marked for the next mirror to fetch';
 
 /** `weir verify`. @throws UsageError, ConfigError, CatalogError, StorageError; Error with what the mirror said */
 export async function verify(words: readonly string[]): Promise<number> {
@@ -55,7 +58,7 @@ async function* verdicts(
     yield* new AdminClient(settings, admin).lines('POST', 'verify', { repair });
   } catch (error) {
     if (!(error instanceof NotRunningError) || admin !== undefined) throw error;
-    process.stderr.write(`no mirror runs: ${settings.dataDir} is verified\n`);
+    process.stderr.write(`no mirror runs: ${settings.dataDir} is verified${repair ? markedOnly : ''}\n`);
     yield* verdictsOffline(settings.dataDir);
   }
 }

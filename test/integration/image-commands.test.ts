@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { digestOf, hexOf } from '../../src/oci/digest.ts';
+import { chunkSize } from '../../src/storage/driver.ts';
+import { fetchRaw } from '../support/client.ts';
+import { startMirror, upstreamConfig } from '../support/mirror.ts';
 import { attempt, type Outcome } from '../support/program.ts';
-import { type Scene, setScene } from '../support/scene.ts';
+import { pullAll, type Scene, setScene } from '../support/scene.ts';
 import { tempDir } from '../support/temp.ts';
 
 const entry = join(import.meta.dirname, '../../src/weir.js');
@@ -46,6 +50,26 @@ test('images are warmed, listed, pinned and removed by commands; without a mirro
   const alone = await weir('rm', 'up.test/team/app:v1', ...config);
   assert.equal(alone.code, 1);
   assert.match(alone.stderr, /^weir: no mirror runs at 127\.0\.0\.1:\d+: --config or --admin says where it is\n$/);
+});
+
+test('without a mirror a repair only marks what is damaged, and says so; the next mirror fetches that', async (t) => {
+  const scene = await setScene(t, { layers: [3 * chunkSize] });
+  await pullAll(scene);
+  const config = ['--config', configOf(scene)];
+  await scene.mirror.close();
+  const hex = hexOf(digestOf(scene.layer));
+  const path = join(scene.mirror.dataDir, 'blobs/sha256', hex.slice(0, 2), hex);
+  const bytes = readFileSync(path);
+  bytes.writeUInt8(bytes.readUInt8(chunkSize + 5) ^ 1, chunkSize + 5);
+  writeFileSync(path, bytes);
+  const marked = await weir('verify', '--repair', ...config);
+  assert.deepEqual([marked.code, marked.stdout], [1, `sha256:${hex} is damaged\n`]);
+  assert.match(marked.stderr, /no mirror runs: .*; nothing is repaired, what is damaged is marked/);
+  const { dataDir } = scene.mirror;
+  const next = await startMirror(t, { dataDir, config: upstreamConfig(scene.upstream.url) });
+  const before = scene.upstream.blobBytes;
+  assert.ok((await fetchRaw(`${next.url}/v2/team/app/blobs/sha256:${hex}`)).body.equals(scene.layer));
+  assert.equal(scene.upstream.blobBytes - before, chunkSize);
 });
 
 test('what is missing at the end of warming is said, and ends with 1; a wrong call with 2', async (t) => {
