@@ -4,7 +4,7 @@ import type { Catalog } from '../catalog/catalog.ts';
 import type { Interval } from '../http/range.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Digest } from '../oci/digest.ts';
-import type { StorageDriver, StoredBlob } from '../storage/driver.ts';
+import { chunkSize, type StorageDriver, type StoredBlob } from '../storage/driver.ts';
 import type { Route } from '../upstream/routes.ts';
 import type { Access } from './access.ts';
 import { CheckedReader, type Checking } from './checked-reader.ts';
@@ -69,7 +69,7 @@ export class BlobCache {
     const stored = await this.#stored(route, digest);
     if (stored !== undefined) {
       metrics.cacheRequests.inc({ kind: 'blob', result: 'hit' });
-      return this.#openStored(stored, { route, digest, turn, signal });
+      return this.#openStored(stored, { route, digest, turn });
     }
     const { flight, joined } = await flights.join(route, digest, size);
     metrics.cacheRequests.inc({ kind: 'blob', result: joined ? 'join' : 'miss' });
@@ -114,33 +114,34 @@ export class BlobCache {
 
   #openStored(blob: StoredBlob, asked: Asked): OpenBlob {
     const every = this.#parts.verifySample();
+    const checksums = this.#parts.catalog.blobs.checksums(asked.digest);
+    const isChecked = every > 0 && checksums.length === Math.ceil(blob.size / chunkSize);
     const endOf = (intervals: readonly Interval[]) => Math.min(blob.size, Math.max(...intervals.map(({ end }) => end)));
     const read = (intervals: readonly Interval[]) =>
-      every === 0
-        ? new StoredReader(blob, endOf(intervals))
-        : new CheckedReader(blob, endOf(intervals), this.#checking(asked, blob.size, every, intervals));
+      isChecked
+        ? new CheckedReader(blob, endOf(intervals), this.#checking(asked, { checksums, every }, intervals, blob.size))
+        : new StoredReader(blob, endOf(intervals));
     return { origin: 'hit', size: blob.size, read, close: () => blob.close() };
   }
 
   /** Each time another part of the chunks is checked. */
   #checking(
-    { route, digest, turn, signal }: Asked,
-    size: number,
-    every: number,
+    { route, digest, turn }: Asked,
+    { checksums, every }: Pick<Checking, 'checksums' | 'every'>,
     intervals: readonly Interval[],
+    size: number,
   ): Checking {
-    const checksums = this.#parts.catalog.blobs.checksums(digest);
-    const first = this.#turn++ % every;
+    const { demotion, flights, metrics } = this.#parts;
     return {
       checksums,
-      isDue: (index) => index < checksums.length && index % every === first,
+      every,
+      first: this.#turn++ % every,
       repair: async () => {
-        this.#parts.metrics.integrityFailures.inc({ where: 'storage' });
-        await this.#parts.demotion.demote(digest, route.registry.name);
-        const { flight } = await this.#parts.flights.join(route, digest, size);
+        metrics.integrityFailures.inc({ where: 'storage' });
+        await demotion.demote(digest, route.registry.name);
+        const { flight } = await flights.join(route, digest, size);
         return openFlight(flight, turn).read(intervals);
       },
-      signal,
     };
   }
 }
@@ -150,7 +151,6 @@ interface Asked {
   readonly route: Route;
   readonly digest: Digest;
   readonly turn: Turn;
-  readonly signal: AbortSignal;
 }
 
 /** The same blob; closing it lets go of it too. */

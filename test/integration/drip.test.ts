@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { digestOf, hexOf } from '../../src/oci/digest.ts';
 import { fetchRaw } from '../support/client.ts';
 import { CrioNode } from '../support/crio-node.ts';
 import { stallAfter } from '../support/faults.ts';
@@ -14,6 +17,15 @@ const watchdog = { timeout: '1s', drip: `${drip}ms` };
 const slack = 700;
 const silentFor = 2500;
 const patient = { stallTimeout: '60s', connections: 1 };
+
+/** Damages a stored blob. */
+function flipBit(dataDir: string, blob: Buffer, offset: number): void {
+  const hex = hexOf(digestOf(blob));
+  const path = join(dataDir, 'blobs/sha256', hex.slice(0, 2), hex);
+  const bytes = readFileSync(path);
+  bytes.writeUInt8(bytes.readUInt8(offset) ^ 1, offset);
+  writeFileSync(path, bytes);
+}
 
 test('while the upstream is silent, every open response gets a byte each drip: first, late, and resumed', async (t) => {
   const { mirror, manifestUrl, layerUrl, layer, upstream } = await setScene(t, {
@@ -37,6 +49,28 @@ test('while the upstream is silent, every open response gets a byte each drip: f
   assert.ok(resumed?.complete && resumed.body.equals(layer.subarray(500_000)));
   for (const { longestGap } of [first, joined, resumed]) assert.ok(longestGap < drip + slack, `${longestGap} ms`);
   assert.match(await mirror.metrics(), /weir_drips_total [1-9]/);
+});
+
+test('while a damaged part of what is held is fetched again, the response gets a byte each drip', async (t) => {
+  const scene = await setScene(t, {
+    layers: [12 * mib + 5],
+    upstream: patient,
+    config: { watchdog, cache: { verifySample: 1 } },
+  });
+  const { layer, layerUrl, mirror, upstream } = scene;
+  await fetchRaw(scene.manifestUrl);
+  for (const headers of [{}, { range: 'bytes=3500000-' }, { range: 'bytes=2500000-9999999' }]) {
+    await fetchRaw(layerUrl);
+    await until(async () => /^weir_flights 0$/m.test(await mirror.metrics()));
+    flipBit(mirror.dataDir, layer, 7 * mib + 5);
+    upstream.faults.push(stallAfter(7 * mib + 5, silentFor));
+    const askedAt = performance.now();
+    const answer = await fetchRaw(layerUrl, { headers });
+    assert.ok(performance.now() - askedAt >= silentFor);
+    const [, first = '0', last = ''] = /=(\d+)-(\d*)$/.exec(headers.range ?? '') ?? [];
+    assert.ok(answer.complete && answer.body.equals(layer.subarray(Number(first), Number(last || layer.length) + 1)));
+    assert.ok(answer.longestGap < drip + slack, `${answer.longestGap} ms`);
+  }
 });
 
 test('what was kept back goes out before a response is cut', async (t) => {
