@@ -212,12 +212,13 @@ export class ManifestCache {
       throw new RegistryError('MANIFEST_UNKNOWN', { detail: 'schema 1 manifests are not served' });
     }
     const held = { digest, mediaType: contents.mediaType, bytes, contents };
-    tryWrite(() => this.#catalog.manifests.add(held, contents));
     this.#hot.set(digest, held);
     return this.#grant(route, held, login);
   }
 
   #grant(route: Route, held: HeldManifest, login: boolean): HeldManifest {
+    // It may have been forgotten there since it was found.
+    tryWrite(() => this.#catalog.manifests.add(held, held.contents));
     tryWrite(() => this.#catalog.manifests.grant(nameOf(route), held.digest, { at: this.#clock.wall(), login }));
     this.#granted.set(`${keyOf(route)}@${held.digest}`, true);
     return held;

@@ -107,7 +107,10 @@ export interface Sighting {
   readonly login: boolean;
 }
 
-/** Manifests, and who may see what. */
+/**
+ * Manifests, and who may see what. Those of which nothing else is here may be forgotten, where an upstream spoke of them
+ * longest ago.
+ */
 export interface ManifestCatalog {
   find(digest: Digest): ManifestRecord | undefined;
   add(manifest: ManifestRecord, contents: ManifestContents): void;

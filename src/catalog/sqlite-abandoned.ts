@@ -12,6 +12,7 @@ export class AbandonedManifests {
   readonly #forget: readonly Statement<[string]>[];
   readonly #forgetBlob: Statement<[string]>;
   readonly #run: (blob: Digest, kept: (digest: Digest) => boolean) => Digest[];
+  readonly #drop: (manifests: readonly Digest[]) => void;
 
   constructor(database: Database) {
     this.#namers = database.prepare('SELECT DISTINCT manifest AS digest FROM descriptors WHERE digest = ?');
@@ -33,6 +34,9 @@ export class AbandonedManifests {
       this.#forgetBlob.run(blob);
       return this.#forgetNamers(blob, kept);
     });
+    this.#drop = database.transaction((manifests: readonly Digest[]): void => {
+      for (const manifest of manifests) if (!this.#hasParts(manifest)) this.#forgetManifest(manifest);
+    });
   }
 
   /** See `ManifestCatalog.abandon`. */
@@ -40,12 +44,25 @@ export class AbandonedManifests {
     return this.#run(blob, kept);
   }
 
+  /** Forgets these, but for those of which something has come meanwhile. */
+  drop(manifests: readonly Digest[]): void {
+    this.#drop(manifests);
+  }
+
+  #hasParts(manifest: Digest, kept: (digest: Digest) => boolean = () => false): boolean {
+    return this.#parts.all(manifest).some(({ digest, held }) => held === 1 || kept(digest));
+  }
+
+  #forgetManifest(manifest: Digest): void {
+    for (const forget of this.#forget) forget.run(manifest);
+  }
+
   #forgetNamers(part: Digest, kept: (digest: Digest) => boolean): Digest[] {
     const left = this.#namers
       .all(part)
       .map(({ digest }) => digest)
-      .filter((namer) => !this.#parts.all(namer).some(({ digest, held }) => held === 1 || kept(digest)));
-    for (const manifest of left) for (const forget of this.#forget) forget.run(manifest);
+      .filter((namer) => !this.#hasParts(namer, kept));
+    for (const manifest of left) this.#forgetManifest(manifest);
     return [...left, ...left.flatMap((manifest) => this.#forgetNamers(manifest, kept))];
   }
 }

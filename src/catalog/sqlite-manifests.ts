@@ -9,6 +9,7 @@ import type {
   Sighting,
 } from './catalog.ts';
 import { AbandonedManifests } from './sqlite-abandoned.ts';
+import { EmptyManifests } from './sqlite-empty.ts';
 import type { RepositoryTable } from './sqlite-repositories.ts';
 
 interface Row {
@@ -23,9 +24,11 @@ type Kind = 'manifest' | 'blob';
 export class ManifestTable implements ManifestCatalog {
   readonly #repositories: RepositoryTable;
   readonly #abandoned: AbandonedManifests;
+  readonly #empty: EmptyManifests;
   readonly #owner: Statement<[string, string], { upstream: string; name: string }>;
   readonly #find: Statement<[string], Row>;
-  readonly #add: (manifest: ManifestRecord, contents: ManifestContents) => void;
+  /** Returns whether it is new. */
+  readonly #add: (manifest: ManifestRecord, contents: ManifestContents) => boolean;
   readonly #grant: Statement<[number, Kind, string, number | null, number, number]>;
   readonly #granted: Statement<[number, Kind, string], { size: number | null }>;
   readonly #seen: Statement<[number], { at: number; login: number }>;
@@ -34,6 +37,7 @@ export class ManifestTable implements ManifestCatalog {
   constructor(database: Database, repositories: RepositoryTable) {
     this.#repositories = repositories;
     this.#abandoned = new AbandonedManifests(database);
+    this.#empty = new EmptyManifests(database);
     this.#owner = database.prepare(
       `SELECT upstream, name FROM grants JOIN repositories ON id = grants.repository
        WHERE grants.digest = ? AND grants.kind = 'blob' OR grants.kind = 'manifest'
@@ -63,7 +67,7 @@ export class ManifestTable implements ManifestCatalog {
   }
 
   add(manifest: ManifestRecord, contents: ManifestContents): void {
-    this.#add(manifest, contents);
+    if (this.#add(manifest, contents)) this.#empty.grow(manifest.bytes.length);
   }
 
   grant(repository: RepositoryName, digest: Digest, { at, login }: Sighting): void {
@@ -93,6 +97,14 @@ export class ManifestTable implements ManifestCatalog {
     return this.#abandoned.abandon(blob, kept);
   }
 
+  /** Forgets the oldest of too many of which nothing else is here, but for those that are pinned. */
+  prune(pinned: () => ReadonlySet<Digest>): void {
+    const excess = this.#empty.look();
+    if (excess.length === 0) return;
+    const kept = pinned();
+    this.#abandoned.drop(excess.filter((digest) => !kept.has(digest)));
+  }
+
   claim(repository: RepositoryName, digest: Digest): BlobClaim | undefined {
     const id = this.#repositories.find(repository);
     if (id === undefined) return undefined;
@@ -104,15 +116,15 @@ export class ManifestTable implements ManifestCatalog {
   }
 }
 
-function prepareAdd(database: Database): (manifest: ManifestRecord, contents: ManifestContents) => void {
+function prepareAdd(database: Database): (manifest: ManifestRecord, contents: ManifestContents) => boolean {
   const add = database.prepare<[string, string, Buffer]>(
     'INSERT OR IGNORE INTO manifests (digest, media_type, bytes) VALUES (?, ?, ?)',
   );
   const name = database.prepare<[string, number, Kind, string, number, string]>(
     'INSERT OR IGNORE INTO descriptors (manifest, position, kind, digest, size, media_type) VALUES (?, ?, ?, ?, ?, ?)',
   );
-  return database.transaction((manifest: ManifestRecord, { manifests, blobs }: ManifestContents): void => {
-    add.run(manifest.digest, manifest.mediaType, manifest.bytes);
+  return database.transaction((manifest: ManifestRecord, { manifests, blobs }: ManifestContents): boolean => {
+    if (add.run(manifest.digest, manifest.mediaType, manifest.bytes).changes === 0) return false;
     for (const [kind, descriptors] of [
       ['manifest', manifests],
       ['blob', blobs],
@@ -121,5 +133,6 @@ function prepareAdd(database: Database): (manifest: ManifestRecord, contents: Ma
         name.run(manifest.digest, position, kind, digest, size, mediaType);
       });
     }
+    return true;
   });
 }

@@ -43,6 +43,7 @@ export class SqliteCatalog implements Catalog {
     this.blobs.flush();
     this.referrers.prune();
     this.tags.prune();
+    this.manifests.prune(() => this.pins.contents());
     this.#repositories.prune();
   }
 

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import Database from 'better-sqlite3';
 import { CatalogError } from '../../src/catalog/catalog.ts';
 import { SqliteCatalog } from '../../src/catalog/sqlite.ts';
-import { digestOf } from '../../src/oci/digest.ts';
+import { type Digest, digestOf } from '../../src/oci/digest.ts';
 import { tempDir } from '../support/temp.ts';
 import { catalogConformance } from './catalog.ts';
 
@@ -80,6 +80,44 @@ test('sqlite: repositories of which nothing is known are forgotten', () => {
   const names = edit(path, (database) => database.prepare('SELECT name FROM repositories ORDER BY 1').pluck().all());
   assert.deepEqual(names, ['back', 'granted', 'pinned', 'referred', 'tagged']);
 });
+
+/** Adds a manifest that names a blob, of which an upstream spoke at this time. */
+function addManifest({ manifests, tags }: SqliteCatalog, index: number, length: number): Digest {
+  const repository = { upstream: 'up', name: 'app' };
+  const digest = digestOf(Buffer.from(`manifest ${index}`));
+  const blob = { digest: blobOf(index), size: 1, mediaType: 'application/x' };
+  const mediaType = 'application/vnd.oci.image.manifest.v1+json';
+  manifests.add({ digest, mediaType, bytes: Buffer.alloc(length) }, { manifests: [], blobs: [blob] });
+  manifests.grant(repository, digest, { at: index, login: false });
+  tags.put(repository, `v${index}`, { digest, checkedAt: index });
+  return digest;
+}
+
+const blobOf = (index: number) => digestOf(Buffer.from(`blob ${index}`));
+
+for (const [name, length, most] of [
+  ['many', 100, 16_000],
+  ['large', 4_000_000, 16],
+] as const) {
+  test(`sqlite: of manifests without anything else, too ${name} are forgotten, the oldest first, and their tags`, () => {
+    const catalog = new SqliteCatalog(':memory:');
+    const repository = { upstream: 'up', name: 'app' };
+    const digests = Array.from({ length: most + 10 }, (_, index) => addManifest(catalog, index, length));
+    const [held, pinned, gone] = digests;
+    if (held === undefined || pinned === undefined || gone === undefined) assert.fail();
+    catalog.blobs.add({ digest: blobOf(0), size: 1, usedAt: 0 }, new Uint32Array());
+    catalog.pins.add({ repository, reference: pinned });
+    for (let turn = 0; turn <= digests.length; turn += 500) catalog.flush();
+    const left = digests.filter((digest) => catalog.manifests.find(digest) !== undefined);
+    assert.deepEqual(left.slice(0, 2), [held, pinned]);
+    assert.deepEqual(left.slice(2), digests.slice(-left.length + 2));
+    assert.ok(left.length > most / 1.2 && left.length <= most + 2, `${left.length} of ${digests.length}`);
+    assert.equal(catalog.manifests.granted(repository, gone), false);
+    assert.equal(catalog.tags.find(repository, 'v2'), undefined);
+    assert.equal(catalog.tags.find(repository, 'v1')?.digest, pinned);
+    catalog.close();
+  });
+}
 
 /** What the third version has that the second had not. */
 const undoThird = `
