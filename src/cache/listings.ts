@@ -62,7 +62,8 @@ export class Listings {
 
   /**
    * One page of what refers to a manifest, of all types: none where there is nothing, however the upstream says so.
-   * What it said before counts while it cannot be asked; that it refuses is believed, as it is of a tag.
+   * What it said before counts while it cannot be asked; that it refuses is believed, as it is of a tag. Of one that is
+   * offline, what is not held is not there.
    * @throws UpstreamError within 8 s; the signal's reason.
    */
   async referrers(route: Route, digest: Digest, page: string, signal: AbortSignal): Promise<ReferrersPage> {
@@ -74,7 +75,7 @@ export class Listings {
       checkedAt: record.checkedAt,
     };
     const { fresh, usable } = judge(known, this.#clock.wall(), settings);
-    if (record !== undefined && fresh) return recalled(record, false);
+    if (record !== undefined && (fresh || settings.offline)) return recalled(record, !fresh);
     const key = `${name}/${route.repository}@${digest}?${page}`;
     try {
       return await this.#askingReferrers.ask(name, key, signal, (within) => this.#fetch(route, digest, page, within));
@@ -98,6 +99,7 @@ export class Listings {
 
   async #byApi(route: Route, digest: Digest, page: string, signal: AbortSignal): Promise<ReferrersPage | undefined> {
     const { registry, repository } = route;
+    if (registry.settings.offline) return undefined;
     if ((this.#lacking.get(registry) ?? 0) > this.#clock.now()) return undefined;
     try {
       const { bytes, contentType, next } = await registry.list(repository, `referrers/${digest}`, page, signal);
@@ -118,8 +120,9 @@ export class Listings {
       const descriptors = mediaType === ociIndex ? this.#read(bytes, route.registry) : [];
       return { descriptors, next: undefined, stale: stale !== undefined };
     } catch (error) {
-      if (!(error instanceof UpstreamError) || error.kind !== 'absent') throw error;
-      return { descriptors: [], next: undefined, stale: false };
+      if (!(error instanceof UpstreamError) || !(error.kind === 'absent' || error.kind === 'offline')) throw error;
+      // What nobody could be asked counts for nobody else.
+      return { descriptors: [], next: undefined, stale: error.kind === 'offline' };
     }
   }
 

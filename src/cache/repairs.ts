@@ -7,6 +7,7 @@ export type RepairReason = 'stall' | 'reset' | 'short' | 'status';
 const reasons: Readonly<Record<UpstreamFailure, RepairReason>> = {
   timeout: 'stall',
   reset: 'reset',
+  offline: 'status',
   unreachable: 'reset',
   short: 'short',
   status: 'status',

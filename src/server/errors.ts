@@ -6,6 +6,8 @@ import { UpstreamError, type UpstreamFailure } from '../upstream/errors.ts';
 export type Asked = 'manifest' | 'blob' | 'referrers' | 'other';
 
 const statuses: Readonly<Record<UpstreamFailure, number>> = {
+  // All that there is is held: clients whose signatures are not there go on, as at a registry without them.
+  offline: 404,
   unreachable: 503,
   timeout: 504,
   reset: 502,

@@ -1,5 +1,7 @@
 /** How an upstream failed. */
 export type UpstreamFailure =
+  /** It is configured to be never asked: what is not held is not there. */
+  | 'offline'
   /** No connection: name, address, TLS. */
   | 'unreachable'
   /** Silence for too long. */

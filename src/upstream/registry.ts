@@ -272,7 +272,7 @@ export class Registry {
 
 /** What is not held of an upstream that is never asked. */
 export function offline(upstream: string): UpstreamError {
-  return new UpstreamError(upstream, 'unreachable', 'it is never asked: it is configured to be offline');
+  return new UpstreamError(upstream, 'offline', 'it is never asked, and this is not held');
 }
 
 /** Of a link, only the query counts: where the list is, is known. */

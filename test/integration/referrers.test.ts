@@ -237,6 +237,26 @@ for (const keeping of ['api', 'tag', 'nothing'] as const) {
   });
 }
 
+test('offline, referrers are those that are held; that there are no others is remembered no longer', async (t) => {
+  const scene = await setSignedScene(t, 'api');
+  const { clock, image, mirror, referrersUrl, signature, sbom, upstream } = scene;
+  await fetchRaw(referrersUrl);
+  const other = makeReferrer(signature, sbomType, 'of the signature');
+  upstream.putManifest('team/app', other);
+  await mirror.close();
+  clock.advance(365 * 24 * 60 * minutes);
+  const asked = upstream.seen.length;
+  const start = (offline: boolean) =>
+    startMirror(t, { clock, dataDir: mirror.dataDir, config: upstreamConfig(upstream.url, { offline }) });
+  const offline = await start(true);
+  const at = (base: string, digest: Digest) => fetchRaw(`${base}/v2/team/app/referrers/${digest}`);
+  assertReferrers(await at(offline.url, image.manifest.digest), [signature, sbom]);
+  assertReferrers(await at(offline.url, signature.digest), []);
+  assert.equal(upstream.seen.length, asked);
+  await offline.close();
+  assertReferrers(await at((await start(false)).url, signature.digest), [other]);
+});
+
 test('what was remembered for longer than staleIfError does not count', async (t) => {
   const { clock, referrersUrl, upstream } = await setSignedScene(t, 'api', { upstream: { staleIfError: '1h' } });
   await fetchRaw(referrersUrl);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { digestOf } from '../../src/oci/digest.ts';
-import { fetchRaw } from '../support/client.ts';
+import { type ClientAnswer, fetchRaw } from '../support/client.ts';
 import { FakeClock } from '../support/clock.ts';
 import { always, stallAfter, status } from '../support/faults.ts';
 import { makeImage } from '../support/images.ts';
@@ -10,6 +10,7 @@ import { until } from '../support/until.ts';
 
 const minutes = 60_000;
 const manifests = (path: string) => path.includes('/manifests/');
+const codeOf = ({ body }: ClientAnswer) => JSON.parse(body.toString()).errors[0].code;
 const methods = ({ upstream }: Scene) => upstream.seen.map(({ method }) => method);
 
 async function setClockedScene(t: Parameters<typeof setScene>[0], upstream: object = {}) {
@@ -82,7 +83,9 @@ test('an absence is remembered for when the upstream is down', async (t) => {
   await scene.upstream.close();
   scene.clock.advance(60 * minutes);
   const answer = await fetchRaw(signature);
-  assert.deepEqual([answer.status, JSON.parse(answer.body.toString()).errors[0].code], [404, 'MANIFEST_UNKNOWN']);
+  assert.deepEqual([answer.status, codeOf(answer)], [404, 'MANIFEST_UNKNOWN']);
+  const neverAsked = await fetchRaw(signature.replace('aaa', 'bbb'));
+  assert.deepEqual([neverAsked.status, codeOf(neverAsked)], [503, 'UNAVAILABLE'], 'nothing is known of it');
 });
 
 test('what is held by digest is served without the upstream, for ever', async (t) => {
@@ -134,7 +137,7 @@ test('a slow upstream holds up nobody who can be served a tag as it was; what it
   await until(async () => (await fetchRaw(manifestUrl)).headers['docker-content-digest'] === next.manifest.digest);
 });
 
-test('offline, what is held is served however old it is, and the upstream is never asked', async (t) => {
+test('offline, what is held is served however old it is, what is not is not there, and the upstream is never asked', async (t) => {
   const scene = await setClockedScene(t);
   await pullAll(scene);
   await scene.mirror.close();
@@ -147,7 +150,11 @@ test('offline, what is held is served however old it is, and the upstream is nev
   const manifest = await fetchRaw(manifestUrl);
   assert.deepEqual([manifest.status, manifest.body.equals(scene.image.manifest.bytes)], [200, true]);
   assert.ok((await fetchRaw(blobUrl(digestOf(scene.layer)))).body.equals(scene.layer));
-  assert.equal((await fetchRaw(manifestUrl.replace('v1', 'v2'))).status, 503);
-  assert.equal((await fetchRaw(blobUrl(digestOf(again.layer)))).status, 503);
+  for (const tag of ['v2', `sha256-${'a'.repeat(64)}.sig`]) {
+    const missing = await fetchRaw(manifestUrl.replace('v1', tag));
+    assert.deepEqual([missing.status, codeOf(missing)], [404, 'MANIFEST_UNKNOWN']);
+  }
+  const missing = await fetchRaw(blobUrl(digestOf(again.layer)));
+  assert.deepEqual([missing.status, codeOf(missing)], [404, 'BLOB_UNKNOWN']);
   assert.equal(upstream.seen.length, 0);
 });
