@@ -5,6 +5,7 @@ import type { Digest } from '../oci/digest.ts';
 import { isDefinite, type UpstreamError } from '../upstream/errors.ts';
 import type { Route } from '../upstream/routes.ts';
 import { tryWrite } from './disk-failure.ts';
+import { onceMore } from './once-more.ts';
 import type { Permissions } from './permissions.ts';
 import { nameOf } from './repository-name.ts';
 
@@ -31,7 +32,7 @@ export class Access {
    */
   async claim(route: Route, digest: Digest, signal: AbortSignal): Promise<BlobClaim> {
     const claim = this.#manifests.claim(nameOf(route), digest);
-    if (claim === undefined) return this.#ask(route, digest, signal);
+    if (claim === undefined) return onceMore(this.#clock, signal, () => this.#ask(route, digest, signal));
     await this.#permissions.renew(route, digest, (within) => this.#ask(route, digest, within), signal);
     return claim;
   }

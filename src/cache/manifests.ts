@@ -14,6 +14,7 @@ import type { Route } from '../upstream/routes.ts';
 import { Asking } from './asking.ts';
 import { tryWrite } from './disk-failure.ts';
 import { judge } from './freshness.ts';
+import { onceMore } from './once-more.ts';
 import type { Permissions } from './permissions.ts';
 import { nameOf } from './repository-name.ts';
 
@@ -84,7 +85,7 @@ export class ManifestCache {
     this.#metrics.cacheRequests.inc({ kind: 'manifest', result: 'miss' });
     const key = `${keyOf(route)}@${digest}`;
     const found = await this.#asking.ask(route.registry.name, key, signal, (within) =>
-      this.#askFor(route, digest, held, within),
+      onceMore(this.#clock, within, () => this.#askFor(route, digest, held, within)),
     );
     return { ...found, stale: undefined };
   }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { digestOf } from '../../src/oci/digest.ts';
 import { fetchRaw } from '../support/client.ts';
-import { redirectTo } from '../support/faults.ts';
+import { redirectTo, status } from '../support/faults.ts';
 import { makeImage } from '../support/images.ts';
 import { startMirror } from '../support/mirror.ts';
 import { FakeRegistry } from '../support/registry.ts';
@@ -90,6 +90,16 @@ test('verified blobs are shared across upstreams, each asked for access', async 
   }
   assert.equal(one.blobBytes, layer.length);
   assert.equal(two.blobBytes, 0);
+});
+
+test('an upstream that fails is asked once more whether a repository has a blob', async (t) => {
+  const { mirror, layerUrl, layer, image, upstream } = await setScene(t);
+  await fetchRaw(layerUrl);
+  upstream.push('team/other', 'v1', image);
+  upstream.seen.length = 0;
+  upstream.faults.push(status(503));
+  const again = await fetchRaw(`${mirror.url}/v2/team/other/blobs/${digestOf(layer)}`);
+  assert.deepEqual([again.status, upstream.seen.length], [200, 2]);
 });
 
 test('that an upstream cannot say whether a repository has a blob is a failure, not an absence', async (t) => {

@@ -3,8 +3,11 @@ import { test } from 'node:test';
 import { digestOf } from '../../src/oci/digest.ts';
 import { dockerManifest, ociIndex, ociManifest } from '../../src/oci/media-types.ts';
 import { fetchRaw } from '../support/client.ts';
+import { always, type Fault, stallAfter, status } from '../support/faults.ts';
 import { makeImage, makeIndex, manifestOf } from '../support/images.ts';
 import { setScene } from '../support/scene.ts';
+
+const strike = { only: (path: string) => path.includes('/manifests/') };
 
 test('a ping is answered without asking the upstream', async (t) => {
   const { mirror, upstream } = await setScene(t);
@@ -62,6 +65,39 @@ test('a manifest by digest is asked for once, whatever the number of clients', a
   assert.ok(answers.every(({ status }) => status === 200));
   await fetchRaw(url);
   assert.equal(upstream.seen.length, 1);
+});
+
+test('a manifest by digest is asked for once more where the upstream fails: nobody else is asked for it', async (t) => {
+  const passing = [status(503, strike), status(500, strike), stallAfter(0, 60_000, strike)];
+  for (const fault of passing) {
+    const { mirror, upstream, image } = await setScene(t, { layers: [10], upstream: { stallTimeout: '1s' } });
+    upstream.faults.push(fault);
+    const answer = await fetchRaw(`${mirror.url}/v2/team/app/manifests/${image.manifest.digest}`);
+    assert.deepEqual([answer.status, answer.body], [200, image.manifest.bytes], fault.kind);
+    assert.equal(upstream.seen.length, 2);
+  }
+});
+
+test('a manifest is asked for once only where more would change nothing, or the client can turn elsewhere', async (t) => {
+  const { mirror, upstream, image } = await setScene(t, { layers: [10] });
+  const ask = async (reference: string, fault: Fault) => {
+    upstream.faults.splice(0, upstream.faults.length, fault);
+    const before = upstream.seen.length;
+    assert.notEqual((await fetchRaw(`${mirror.url}/v2/team/app/manifests/${reference}`)).status, 200);
+    return upstream.seen.length - before;
+  };
+  const { digest } = image.manifest;
+  assert.equal(await ask('v1', status(503, strike)), 1, 'by tag: the client turns to the next mirror at once');
+  assert.equal(await ask(digest, status(403, strike)), 1);
+  const other = digestOf(Buffer.from('other'));
+  assert.equal(await ask(other, status(429, { ...strike, retryAfter: '1' })), 1);
+});
+
+test('a manifest is asked for twice at most', async (t) => {
+  const { mirror, upstream, image } = await setScene(t, { layers: [10] });
+  upstream.faults.push(status(503, { ...strike, times: always }));
+  const answer = await fetchRaw(`${mirror.url}/v2/team/app/manifests/${image.manifest.digest}`);
+  assert.deepEqual([answer.status, upstream.seen.length], [502, 2]);
 });
 
 test('the upstream is asked for every type of manifest, whatever the client accepts', async (t) => {
