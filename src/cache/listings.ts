@@ -9,7 +9,7 @@ import type { Registry } from '../upstream/registry.ts';
 import type { Route } from '../upstream/routes.ts';
 import { Asking } from './asking.ts';
 import { tryWrite } from './disk-failure.ts';
-import { judge } from './freshness.ts';
+import { Ages, judge } from './freshness.ts';
 import type { ManifestCache } from './manifests.ts';
 import { nameOf } from './repository-name.ts';
 
@@ -37,6 +37,7 @@ export class Listings {
   readonly #manifests: ManifestCache;
   readonly #catalog: Catalog;
   readonly #clock: Clock;
+  readonly #ages: Ages;
   readonly #askingTags: Asking<TagsPage>;
   readonly #askingReferrers: Asking<ReferrersPage>;
   /** Registries without the referrers API, and until when that counts (monotonic ms). */
@@ -46,6 +47,7 @@ export class Listings {
     this.#manifests = manifests;
     this.#catalog = catalog;
     this.#clock = clock;
+    this.#ages = new Ages(clock);
     this.#askingTags = new Asking(clock);
     this.#askingReferrers = new Asking(clock);
   }
@@ -74,7 +76,7 @@ export class Listings {
       digest: record.content === undefined ? undefined : digest,
       checkedAt: record.checkedAt,
     };
-    const { fresh, usable } = judge(known, this.#clock.wall(), settings);
+    const { fresh, usable } = judge(known, this.#ages, settings);
     if (record !== undefined && (fresh || settings.offline)) return recalled(record, !fresh);
     const key = `${name}/${route.repository}@${digest}?${page}`;
     try {

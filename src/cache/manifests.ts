@@ -13,7 +13,7 @@ import type { UpstreamManifest } from '../upstream/registry.ts';
 import type { Route } from '../upstream/routes.ts';
 import { Asking } from './asking.ts';
 import { tryWrite } from './disk-failure.ts';
-import { judge } from './freshness.ts';
+import { Ages, judge } from './freshness.ts';
 import { onceMore } from './once-more.ts';
 import type { Permissions } from './permissions.ts';
 import { nameOf } from './repository-name.ts';
@@ -42,6 +42,7 @@ export class ManifestCache {
   readonly #catalog: Catalog;
   readonly #permissions: Permissions;
   readonly #clock: Clock;
+  readonly #ages: Ages;
   readonly #metrics: Metrics;
   readonly #hot = new LRUCache<Digest, HeldManifest>({
     maxSize: hotBytes,
@@ -55,6 +56,7 @@ export class ManifestCache {
     this.#catalog = catalog;
     this.#permissions = permissions;
     this.#clock = clock;
+    this.#ages = new Ages(clock);
     this.#metrics = metrics;
     this.#asking = new Asking(clock);
   }
@@ -112,7 +114,7 @@ export class ManifestCache {
   async #byTag(route: Route, tag: string, signal: AbortSignal, anew: boolean): Promise<ServedManifest> {
     const record = this.#catalog.tags.find(nameOf(route), tag);
     const held = record?.digest === undefined ? undefined : this.held(record.digest);
-    const judged = judge(record, this.#clock.wall(), route.registry.settings);
+    const judged = judge(record, this.#ages, route.registry.settings);
     const { fresh, usable } = anew ? { fresh: false, usable: false } : judged;
     if (fresh && record?.digest === undefined) throw absence(route, tag);
     if (fresh && held !== undefined) {

@@ -5,6 +5,7 @@ import type { Digest } from '../oci/digest.ts';
 import { UpstreamError } from '../upstream/errors.ts';
 import type { Route } from '../upstream/routes.ts';
 import { Asking } from './asking.ts';
+import { Ages } from './freshness.ts';
 import { nameOf } from './repository-name.ts';
 
 /**
@@ -14,6 +15,7 @@ import { nameOf } from './repository-name.ts';
 export class Permissions {
   readonly #manifests: Pick<ManifestCatalog, 'seen'>;
   readonly #clock: Clock;
+  readonly #ages: Ages;
   readonly #asking: Asking<void>;
   /** Until when (monotonic ms) a repository need not be asked. */
   readonly #until = new LRUCache<string, number>({ max: 50_000 });
@@ -21,6 +23,7 @@ export class Permissions {
   constructor(manifests: Pick<ManifestCatalog, 'seen'>, clock: Clock) {
     this.#manifests = manifests;
     this.#clock = clock;
+    this.#ages = new Ages(clock);
     this.#asking = new Asking(clock);
   }
 
@@ -39,10 +42,10 @@ export class Permissions {
     const { credentials, tagTtl, negativeTtl, staleIfError } = registry.settings;
     const key = `${registry.name}/${repository}`;
     if ((this.#until.get(key) ?? 0) > this.#clock.now()) return;
-    const { at, login } = this.#manifests.seen(nameOf(route)) ?? { at: 0, login: false };
+    const { at, login } = this.#manifests.seen(nameOf(route), this.#clock.wall()) ?? { at: 0, login: false };
     if (credentials === undefined && !login) return this.#rest(key, tagTtl);
-    const age = this.#clock.wall() - at;
-    if (age >= 0 && age < tagTtl) return this.#rest(key, tagTtl - age);
+    const age = this.#ages.of(at);
+    if (age.certain && age.ms < tagTtl) return this.#rest(key, tagTtl - age.ms);
     try {
       await this.#asking.ask(registry.name, `${key}@${digest}`, signal, async (within) => {
         if (login || (await registry.hasLogin(repository))) await ask(within);
@@ -51,7 +54,7 @@ export class Permissions {
     } catch (error) {
       signal.throwIfAborted();
       // That our login fails, or that nobody answers, says nothing about the content.
-      if (!(error instanceof UpstreamError) || error.definite || age >= staleIfError) throw error;
+      if (!(error instanceof UpstreamError) || error.definite || age.ms >= staleIfError) throw error;
       this.#rest(key, negativeTtl);
     }
   }

@@ -13,6 +13,7 @@ import { tryWrite } from './disk-failure.ts';
 import { Evictor } from './evictor.ts';
 import type { Flight } from './flight.ts';
 import { ClosedError, Flights } from './flights.ts';
+import { forwardClock } from './forward-clock.ts';
 import { Images } from './images.ts';
 import { Listings } from './listings.ts';
 import { ManifestCache } from './manifests.ts';
@@ -59,8 +60,10 @@ export class Store {
     const manifests = new ManifestCache(catalog, permissions, clock, parts.metrics);
     const evictor = new Evictor({ ...parts, uses, forgotten: (digests) => manifests.forget(digests) });
     this.#space = new Space({ ...parts, evictor, limits: settings });
+    // What was used when decides what goes first.
+    const used = { ...parts, clock: forwardClock(clock, catalog.usage.latest()) };
     const flights = new Flights({
-      ...parts,
+      ...used,
       uses,
       space: this.#space,
       idleFlight: () => settings().idleFlight,
@@ -71,14 +74,14 @@ export class Store {
     this.manifests = manifests;
     this.flights = flights;
     const access = new Access(catalog.manifests, permissions, clock);
-    const demotion = new Demotion(parts);
+    const demotion = new Demotion(used);
     const verifySample = () => settings().verifySample;
-    this.blobs = new BlobCache({ ...parts, uses, flights, access, demotion, verifySample });
+    this.blobs = new BlobCache({ ...used, uses, flights, access, demotion, verifySample });
     this.listings = new Listings(manifests, catalog, clock);
     this.promises = new Promises({ blobs: catalog.blobs, flights, manifests, clock });
     this.images = new Images({ catalog, evictor, manifests, uses });
     const busy = () => flights.size > 0 || parts.serving();
-    this.scrubber = new Scrubber({ ...parts, demotion, busy, found: () => this.makeRoom() });
+    this.scrubber = new Scrubber({ ...used, demotion, busy, found: () => this.makeRoom() });
     this.warming = new Warming({ blobs: this.blobs, catalog, flights, manifests, clock });
   }
 

@@ -77,6 +77,8 @@ export interface Evictable {
 export interface UsageCatalog {
   /** Bytes that count: of blobs and of partials. */
   bytes(): number;
+  /** When something that is here was used last; 0 where nothing is. */
+  latest(): number;
   /** The least recently used, oldest first. */
   oldest(limit: number): Evictable[];
 }
@@ -118,8 +120,8 @@ export interface ManifestCatalog {
   grant(repository: RepositoryName, digest: Digest, seen: Sighting): void;
   /** Whether the upstream has ever said that the repository has this manifest. */
   granted(repository: RepositoryName, digest: Digest): boolean;
-  /** When the upstream last said that the repository has something. */
-  seen(repository: RepositoryName): Sighting | undefined;
+  /** When the upstream last said that the repository has something: by `now`, or later only where there is nothing else. */
+  seen(repository: RepositoryName, now: number): Sighting | undefined;
   /** The repository has this blob: the upstream said so. */
   grantBlob(repository: RepositoryName, digest: Digest, size: number | undefined, seen: Sighting): void;
   /** A repository that has this blob, the one that its upstream spoke of last; `undefined` where none is known. */

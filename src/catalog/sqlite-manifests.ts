@@ -31,7 +31,7 @@ export class ManifestTable implements ManifestCatalog {
   readonly #add: (manifest: ManifestRecord, contents: ManifestContents) => boolean;
   readonly #grant: Statement<[number, Kind, string, number | null, number, number]>;
   readonly #granted: Statement<[number, Kind, string], { size: number | null }>;
-  readonly #seen: Statement<[number], { at: number; login: number }>;
+  readonly #seen: Statement<[number, number], { at: number; login: number }>;
   readonly #named: Statement<[string, number], { least: number | null; most: number | null }>;
 
   constructor(database: Database, repositories: RepositoryTable) {
@@ -52,7 +52,8 @@ export class ManifestTable implements ManifestCatalog {
     );
     this.#granted = database.prepare('SELECT size FROM grants WHERE repository = ? AND kind = ? AND digest = ?');
     this.#seen = database.prepare(
-      'SELECT seen_at AS at, login FROM grants WHERE repository = ? ORDER BY seen_at DESC, login DESC LIMIT 1',
+      `SELECT seen_at AS at, login FROM grants WHERE repository = ?
+       ORDER BY seen_at > ?, seen_at DESC, login DESC LIMIT 1`,
     );
     this.#named = database.prepare(
       `SELECT min(descriptors.size) AS least, max(descriptors.size) AS most FROM descriptors
@@ -79,9 +80,9 @@ export class ManifestTable implements ManifestCatalog {
     return id !== undefined && this.#granted.get(id, 'manifest', digest) !== undefined;
   }
 
-  seen(repository: RepositoryName): Sighting | undefined {
+  seen(repository: RepositoryName, now: number): Sighting | undefined {
     const id = this.#repositories.find(repository);
-    const row = id === undefined ? undefined : this.#seen.get(id);
+    const row = id === undefined ? undefined : this.#seen.get(id, now);
     return row && { at: row.at, login: row.login === 1 };
   }
 

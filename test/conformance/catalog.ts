@@ -158,6 +158,7 @@ export function catalogConformance(name: string, place: () => OpenCatalog): void
         catalog.flush();
         const sorted = expected.toSorted((a, b) => a.usedAt - b.usedAt);
         assert.deepEqual(catalog.usage.oldest(limit), sorted.slice(0, limit));
+        assert.equal(catalog.usage.latest(), sorted.at(-1)?.usedAt ?? 0);
         const left = expected.reduce((sum, { bytes }) => sum + bytes, 0);
         assert.equal(catalog.usage.bytes(), left);
         for (const { name: partial, digest } of expected) {
@@ -275,14 +276,17 @@ export function catalogConformance(name: string, place: () => OpenCatalog): void
     'when the upstream last said that a repository has something is known for each alone',
     ({ manifests }) => {
       know({ manifests });
-      assert.equal(manifests.seen({ upstream: 'nowhere.test', name: 'app' }), undefined);
+      const now = 1000;
+      assert.equal(manifests.seen({ upstream: 'nowhere.test', name: 'app' }, now), undefined);
       manifests.grant(app, one, seen(200));
       manifests.grantBlob(app, two, 1, seen(300));
       manifests.grant(app, two, seen(250));
-      assert.deepEqual(manifests.seen(app), seen(300));
+      assert.deepEqual(manifests.seen(app, now), seen(300));
       manifests.grant(app, one, { at: 400, login: true });
-      assert.deepEqual(manifests.seen(app), { at: 400, login: true });
-      for (const other of elsewhere) assert.ok((manifests.seen(other)?.at ?? 0) < 200);
+      assert.deepEqual(manifests.seen(app, now), { at: 400, login: true });
+      assert.deepEqual(manifests.seen(app, 350), seen(300));
+      assert.deepEqual(manifests.seen(app, 100), { at: 400, login: true });
+      for (const other of elsewhere) assert.ok((manifests.seen(other, now)?.at ?? 0) < 200);
     },
   );
 
