@@ -40,6 +40,11 @@ export class Approach {
     if (!this.#sources.some(({ repository }) => repository === source.repository)) this.#sources.push(source);
   }
 
+  /** Whether wrong bytes have come, and it is not known from whom: this may bring them again. */
+  get doubted(): boolean {
+    return this.#precaution.alone;
+  }
+
   /** Milliseconds to wait before the next attempt; 0 for none. */
   get pause(): number {
     return Math.max(0, this.#pausedUntil - this.#clock.now());

@@ -1,5 +1,6 @@
 import { abortable } from '../async/abortable.ts';
 import type { Clock } from '../async/clock.ts';
+import { Deadline } from '../async/deadline.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Interval } from '../http/range.ts';
 import type { Metrics } from '../metrics/metrics.ts';
@@ -44,6 +45,9 @@ export interface BlobCacheParts {
   readonly clock: Clock;
 }
 
+/** Milliseconds for which bytes that may be wrong are kept from clients: a first byte is due by then (protocol.md §3.5). */
+const doubtFor = 5000;
+
 /** The decision about each blob: in storage, arriving, or to be fetched. */
 export class BlobCache {
   readonly #parts: BlobCacheParts;
@@ -60,18 +64,33 @@ export class BlobCache {
   }
 
   /**
-   * Opens a blob for a repository that may read it. Nothing is fetched yet where the size is known.
-   * @throws UpstreamError, StorageError
+   * Opens a blob for a repository that may read it. Nothing is fetched yet where the size is known; one whose bytes are
+   * doubted is waited for for 5 s, since what was sent of it cannot be taken back.
+   * @throws UpstreamError, StorageError, IntegrityError; the signal's reason.
    */
   async open(route: Route, digest: Digest, turn: Turn, signal: AbortSignal): Promise<OpenBlob> {
-    const { access, flights, metrics } = this.#parts;
-    const { size } = await access.claim(route, digest, signal);
+    const { size } = await this.#parts.access.claim(route, digest, signal);
+    const doubt = new Deadline(this.#parts.clock, () => new DoubtError('it may still be wrong'), signal);
+    doubt.set(doubtFor);
+    try {
+      return await this.#open({ route, digest, turn }, size, doubt.signal, signal);
+    } finally {
+      doubt.clear();
+    }
+  }
+
+  async #open(asked: Asked, size: number | undefined, doubt: AbortSignal, signal: AbortSignal): Promise<OpenBlob> {
+    const { flights, metrics } = this.#parts;
+    const { route, digest, turn } = asked;
     const stored = await this.#stored(route, digest);
     if (stored !== undefined) {
       metrics.cacheRequests.inc({ kind: 'blob', result: 'hit' });
-      return this.#openStored(stored, { route, digest, turn });
+      return this.#openStored(stored, asked);
     }
     const { flight, joined } = await flights.join(route, digest, size);
+    const doubted = flight.approach.doubted && !flight.passing && !doubt.aborted;
+    if (doubted && (await ends(flight, turn, doubt))) return this.#open(asked, size, doubt, signal);
+    signal.throwIfAborted();
     metrics.cacheRequests.inc({ kind: 'blob', result: joined ? 'join' : 'miss' });
     if (flight.blob.size === undefined) await firstByte(flight, turn, signal);
     return openFlight(flight, turn);
@@ -86,12 +105,7 @@ export class BlobCache {
     const { size } = await access.claim(route, digest, signal);
     if (catalog.blobs.find(digest) !== undefined) return;
     const { flight } = await flights.join(route, digest, size);
-    const forget = flight.expect(turn);
-    try {
-      await abortable(flight.over, signal);
-    } finally {
-      forget();
-    }
+    if (!(await ends(flight, turn, signal))) signal.throwIfAborted();
   }
 
   /** What storage has lost or cut short is forgotten, and fetched again. */
@@ -177,6 +191,19 @@ function openFlight(flight: Flight, turn: Turn): OpenBlob {
   };
 }
 
+/** Has all of it brought, as long as the signal allows. @returns whether no more will come. */
+async function ends(flight: Flight, turn: Turn, signal: AbortSignal): Promise<boolean> {
+  const forget = flight.expect(turn);
+  try {
+    await abortable(flight.over, signal);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    forget();
+  }
+}
+
 /** The upstream says how large a blob is when it begins to send it. */
 async function firstByte(flight: Flight, turn: Turn, signal: AbortSignal): Promise<void> {
   const reader = flight.read({ intervals: [{ start: 0, end: 1 }], whole: false, ...turn });
@@ -185,4 +212,9 @@ async function firstByte(flight: Flight, turn: Turn, signal: AbortSignal): Promi
   } finally {
     await reader.close();
   }
+}
+
+/** It was waited for long enough. */
+class DoubtError extends Error {
+  override readonly name = 'DoubtError';
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { digestOf } from '../../src/oci/digest.ts';
 import { fetchRaw } from '../support/client.ts';
-import { always, corruptAt, endEarly } from '../support/faults.ts';
+import { always, corruptAt, endEarly, slow } from '../support/faults.ts';
 import { makeImage } from '../support/images.ts';
 import { startMirror, upstreamConfig } from '../support/mirror.ts';
 import { FakeRegistry } from '../support/registry.ts';
@@ -63,6 +63,18 @@ test('where two have brought a corrupt blob, it is fetched from one at a time un
     // It is found out by the other one's being right, or by one's being wrong alone.
     await until(async () => (await failures()) === 2 || (await stored()) >= size);
     assert.ok((await fetchRaw(url)).body.equals(layer), `endpoint ${culprit}`);
+  }
+});
+
+test('who asks while the culprit is looked for waits for what is right, and is not cut', async (t) => {
+  for (const culprit of [0, 1]) {
+    const { registries, layer, url, failures } = await setStage(t, 2);
+    registries[0]?.faults.push(endEarly(1_000_000));
+    registries[culprit]?.faults.push(corruptAt(culprit === 0 ? 10 : size - 10, { times: always }));
+    assert.equal((await fetchRaw(url)).complete, false);
+    for (const { faults } of registries) faults.push(slow(6_000_000));
+    const joining = await Promise.all([fetchRaw(url), fetchRaw(url)]);
+    for (const { body } of joining) assert.ok(body.equals(layer), `endpoint ${culprit}, ${await failures()} failures`);
   }
 });
 
