@@ -172,9 +172,9 @@ export class Mirror {
     this.#showing.close();
     const closed = this.#apps.map((app) => app.close());
     for (const app of this.#apps) app.closeAllConnections();
+    await Promise.all(closed);
     await this.#store.scrubber.close();
     await this.#store.flights.close();
-    await Promise.all(closed);
     await this.#logins?.close();
     await this.#routes.close();
     this.#catalog.close();

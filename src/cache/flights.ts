@@ -45,6 +45,8 @@ export class Flights {
   readonly #schedulers = new Map<Registry, Scheduler>();
   readonly #flights = new Set<Flight>();
   readonly #starts = new SingleFlight<Flight>();
+  readonly #starting = new Set<Promise<Flight>>();
+  #closed = false;
   readonly #windows = new WindowBudget();
   readonly #suspects: Suspects;
 
@@ -61,10 +63,11 @@ export class Flights {
   /**
    * The flight of this blob: joined where there is one, started where there is none. The caller must have found that the
    * repository may read the blob. Descriptors that disagree about the size are different flights: one of them will fail.
-   * @throws StorageError; UpstreamError where the upstream is never asked
+   * @throws StorageError; UpstreamError where the upstream is never asked; ClosedError
    */
   async join(route: Route, digest: Digest, size: number | undefined): Promise<{ flight: Flight; joined: boolean }> {
     const { registry, repository } = route;
+    if (this.#closed) throw new ClosedError('the mirror is closing');
     const running = this.#find(registry, digest, size);
     if (running === undefined && registry.settings.offline) throw offline(registry.name);
     // One that is ending lets go of its file first; one that has landed can still be read.
@@ -89,8 +92,10 @@ export class Flights {
     return [...this.#flights].some((flight) => flight.digest === digest && flight.landed);
   }
 
-  /** Ends all flights; what they hold is recorded. */
+  /** Ends all flights; what they hold is recorded. None begins any more. */
   async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.allSettled(this.#starting);
     await Promise.all([...this.#flights].map((flight) => flight.end(new ClosedError('the mirror is closing'))));
   }
 
@@ -106,11 +111,15 @@ export class Flights {
     const precaution = this.#suspects.precaution(registry, digest);
     const { uses } = this.#context;
     const letGo = uses.hold(digest);
+    const starting = this.#takeOff(registry, digest, size, precaution, letGo);
+    this.#starting.add(starting);
     try {
-      return await this.#takeOff(registry, digest, size, precaution, letGo);
+      return await starting;
     } catch (error) {
       letGo();
       throw error;
+    } finally {
+      this.#starting.delete(starting);
     }
   }
 

@@ -51,9 +51,17 @@ export class App {
   readonly #certificate: Certificate | undefined;
   readonly #patience: number;
   readonly #servers: Server[] = [];
+  /** Those under way; a client that is gone ends its own, but not at once. */
+  readonly #answers: ReadonlySet<Promise<void>>;
 
-  private constructor(fastify: FastifyInstance, certificate: Certificate | undefined, within: number) {
+  private constructor(
+    fastify: FastifyInstance,
+    answers: ReadonlySet<Promise<void>>,
+    certificate: Certificate | undefined,
+    within: number,
+  ) {
     this.#fastify = fastify;
+    this.#answers = answers;
     this.#certificate = certificate;
     this.#patience = within;
   }
@@ -64,9 +72,15 @@ export class App {
    */
   static async create(routes: AppRoutes, certificate?: Certificate, within = patience): Promise<App> {
     const { admits = () => Promise.resolve(true) } = routes;
+    const answers = new Set<Promise<void>>();
     const gated = (answer: Answer): Answer => {
-      return async (request, response) => {
+      const admitted: Answer = async (request, response) => {
         if (await admits(request, response)) await answer(request, response);
+      };
+      return (request, response) => {
+        const answered = admitted(request, response).finally(() => answers.delete(answered));
+        answers.add(answered);
+        return answered;
       };
     };
     const otherwise = gated(routes.otherwise);
@@ -91,7 +105,7 @@ export class App {
     }
     fastify.setNotFoundHandler(raw(otherwise));
     await fastify.ready();
-    return new App(fastify, certificate, within);
+    return new App(fastify, answers, certificate, within);
   }
 
   /** Listens on one more address. @throws the system's error when that cannot be done. */
@@ -123,12 +137,13 @@ export class App {
     return server;
   }
 
-  /** Takes no more connections, and closes the certificate; resolves when the last one is closed. */
+  /** Takes no more connections, and closes the certificate; resolves when the last one is closed, and no answer goes on. */
   async close(): Promise<void> {
     const closed = this.#servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
     for (const server of this.#servers) server.closeIdleConnections();
     this.#certificate?.close();
     await Promise.all(closed);
+    await Promise.allSettled(this.#answers);
     await this.#fastify.close();
   }
 
