@@ -18,7 +18,10 @@ export class Access {
   readonly #clock: Clock;
   readonly #permissions: Permissions;
   /** What the upstream refused lately, and until when (monotonic ms). */
-  readonly #refused = new LRUCache<string, { error: UpstreamError; until: number }>({ max: 10_000 });
+  readonly #refused = new LRUCache<string, { error: UpstreamError; until: number }>({
+    maxSize: 10_000,
+    sizeCalculation: () => 1,
+  });
 
   constructor(manifests: ManifestCatalog, permissions: Permissions, clock: Clock) {
     this.#manifests = manifests;

@@ -15,7 +15,7 @@ export interface HoldingsParts {
 /** How much of which blob is here, for those who look at many, often. */
 export class Holdings {
   readonly #parts: HoldingsParts;
-  readonly #stored = new LRUCache<Digest, true>({ max: maxRemembered });
+  readonly #stored = new LRUCache<Digest, true>({ maxSize: maxRemembered, sizeCalculation: () => 1 });
   #removals = 0;
 
   constructor(parts: HoldingsParts) {

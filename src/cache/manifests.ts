@@ -48,8 +48,11 @@ export class ManifestCache {
     maxSize: hotBytes,
     sizeCalculation: ({ bytes }) => bytes.length + 1,
   });
-  readonly #granted = new LRUCache<string, true>({ max: 50_000 });
-  readonly #absent = new LRUCache<string, { error: UpstreamError; until: number }>({ max: 10_000 });
+  readonly #granted = new LRUCache<string, true>({ maxSize: 50_000, sizeCalculation: () => 1 });
+  readonly #absent = new LRUCache<string, { error: UpstreamError; until: number }>({
+    maxSize: 10_000,
+    sizeCalculation: () => 1,
+  });
   readonly #asking: Asking<HeldManifest>;
 
   constructor(catalog: Catalog, permissions: Permissions, clock: Clock, metrics: Metrics) {

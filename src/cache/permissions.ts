@@ -18,7 +18,7 @@ export class Permissions {
   readonly #ages: Ages;
   readonly #asking: Asking<void>;
   /** Until when (monotonic ms) a repository need not be asked. */
-  readonly #until = new LRUCache<string, number>({ max: 50_000 });
+  readonly #until = new LRUCache<string, number>({ maxSize: 50_000, sizeCalculation: () => 1 });
 
   constructor(manifests: Pick<ManifestCatalog, 'seen'>, clock: Clock) {
     this.#manifests = manifests;

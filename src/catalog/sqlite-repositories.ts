@@ -4,7 +4,7 @@ import type { RepositoryName } from './catalog.ts';
 
 /** Numbers for repositories. */
 export class RepositoryTable {
-  readonly #ids = new LRUCache<string, number>({ max: 10_000 });
+  readonly #ids = new LRUCache<string, number>({ maxSize: 10_000, sizeCalculation: () => 1 });
   readonly #find: Statement<[string, string], { id: number }>;
   readonly #add: Statement<[string, string]>;
   readonly #prune: Statement<[]>;

@@ -24,7 +24,10 @@ const maxClients = 10_000;
 
 /** The nodes that have pulled lately. */
 export class Clients {
-  readonly #clients = new LRUCache<string, Counts & { readonly client: PullClient }>({ max: maxClients });
+  readonly #clients = new LRUCache<string, Counts & { readonly client: PullClient }>({
+    maxSize: maxClients,
+    sizeCalculation: () => 1,
+  });
 
   /** Adds to what is counted of it. */
   count(client: PullClient, more: Partial<Counts>): void {

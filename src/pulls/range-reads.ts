@@ -18,7 +18,7 @@ interface Reader {
  */
 export class RangeReads {
   readonly #clock: Clock;
-  readonly #readers = new LRUCache<string, Reader>({ max: maxReaders });
+  readonly #readers = new LRUCache<string, Reader>({ maxSize: maxReaders, sizeCalculation: () => 1 });
 
   constructor(clock: Clock) {
     this.#clock = clock;

@@ -18,7 +18,7 @@ export class Logins {
   readonly #bcrypt: Bcrypt;
   readonly #comparing = new SingleFlight<boolean>();
   /** Logins that were right. Password and hash are both in the key, so that a new file makes them worthless. */
-  readonly #known = new LRUCache<string, true>({ max: maxKnown });
+  readonly #known = new LRUCache<string, true>({ maxSize: maxKnown, sizeCalculation: () => 1 });
   readonly #secret = randomBytes(32);
 
   /** @throws ConfigError when the file cannot be read. */

@@ -14,7 +14,8 @@ import { Hasher, type HashStream } from './hasher.ts';
 /** Content as files below one directory. Files are renamed into `blobs/` only when they are whole and on the disk. */
 export class DiskStorage implements StorageDriver {
   readonly #root: string;
-  readonly #hasher = new Hasher();
+  /** For what arrives. Threads begin when they are needed. */
+  #hasher: Hasher | undefined;
   /** For what is stored, which never waits behind what arrives. */
   #checker: Hasher | undefined;
 
@@ -59,6 +60,7 @@ export class DiskStorage implements StorageDriver {
       open(path, constants.O_RDWR | constants.O_CREAT, 0o644),
     );
     try {
+      this.#hasher ??= new Hasher();
       const stream = await this.#hasher.open(path, algorithmOf(digest));
       return new DiskIngest(path, handle, stream, (target) => this.#blobPath(target));
     } catch (error) {
@@ -88,7 +90,7 @@ export class DiskStorage implements StorageDriver {
   }
 
   async close(): Promise<void> {
-    await this.#hasher.close();
+    await this.#hasher?.close();
     await this.#checker?.close();
   }
 
