@@ -73,7 +73,7 @@ test('the container image serves pulls as any user of group 0, and has nothing b
   const words = [...where, ...restricted, ...env.flatMap((each) => ['--env', each])];
   await daemon.run(['run', '--detach', '--name', 'mirror', ...words, 'weir']);
   const state = async (key: string) => (await daemon.run(['inspect', '-f', `{{.State.${key}}}`, 'mirror'])).trim();
-  await until(async () => (await state('Health.Status')) === 'healthy', 60_000);
+  await until(async () => (await state('Health.Status')) === 'healthy');
   const url = `http://127.0.0.1:${port}`;
   assert.equal((await fetchRaw(`${url}/readyz`)).status, 200);
   assert.ok((await fetchRaw(`${url}/v2/team/app/manifests/v1`)).body.equals(pulled.manifest.bytes));

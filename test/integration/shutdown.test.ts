@@ -52,7 +52,7 @@ test('after SIGTERM no pull begins, blobs of pulls end or are cut, and the next 
       return undefined;
     },
   });
-  await until(() => arrived > 4_000_000, 30_000);
+  await until(() => arrived > 4_000_000);
   let over: ReturnType<Program['outcome']> | undefined;
   const whole = fetchRaw(first.url + blobPath(ends), {
     onBytes: () => {

@@ -82,6 +82,8 @@ export class CrashLoop {
     upstream.faults.push(slow(layerSize / (pullTime / 1000)));
     const loop = new CrashLoop(upstream, seed);
     try {
+      // What one process has compiled is there for the others only once it has ended by itself.
+      await (await startProgram(tempDir(), {})).program.stop();
       while (loop.#rounds < rounds) await loop.#round();
       return loop.#report();
     } finally {

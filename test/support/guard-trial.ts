@@ -15,9 +15,6 @@ export const giantSize = 3 * assumedRate;
 /** The agent of Podman, which has no watchdog. */
 export const podman = 'containers/5.3.0 (github.com/containers/image)';
 
-/** Milliseconds that a busy machine may need for what takes some. */
-const patience = 60_000;
-
 const guarded = { watchdog: { timeout: '1s', drip: '200ms', commitRate: '256KiB' } };
 const crio = { scale: 0.1 };
 const patient = { ...crio, watchdog: undefined, userAgent: podman };
@@ -69,7 +66,7 @@ export async function tryGuard<Case extends GuardCase>(
     const node = new CrioNode({ ...crio, commitRate });
     const pull = node.pull(prepared[index] ?? '');
     // One after the other: if all asked at once, their requests would wait for each other longer than for the network.
-    await until(() => hasAsked(mirror, image), patience);
+    await until(() => hasAsked(mirror, image));
     const blobsSent = () => mirror.log.filter(({ fields }) => fields['route'] === 'blob' && fields['image'] === image);
     const trial = tryOne(prepared[index] ?? '', { node, commitRate, pull, blobsSent: () => blobsSent().length });
     trials.push(trial.then((tried) => ({ ...each, ...tried })));

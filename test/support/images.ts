@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Digest, digestOf } from '../../src/oci/digest.ts';
 import { ociIndex, ociManifest } from '../../src/oci/media-types.ts';
+import { noise } from './noise.ts';
 
 /** A manifest as it lies in a registry. */
 export interface FixtureManifest {
@@ -23,9 +24,9 @@ export function manifestOf(json: unknown, mediaType: string): FixtureManifest {
   return { bytes, mediaType, digest: digestOf(bytes) };
 }
 
-/** An image whose layers are random bytes of these sizes. Layers are not archives: only for clients that do not unpack. */
+/** An image whose layers are noise of these sizes. Layers are not archives: only for clients that do not unpack. */
 export function makeImage(...layerSizes: readonly number[]): FixtureImage {
-  const layers = layerSizes.map((size) => randomBytes(size));
+  const layers = layerSizes.map(noise);
   const config = Buffer.from(
     JSON.stringify({ architecture: 'amd64', os: 'linux', salt: randomBytes(8).toString('hex') }),
   );

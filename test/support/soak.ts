@@ -219,7 +219,7 @@ export class Soak {
       holding = await this.#mirror.measure();
       return holding.files <= before.files && holding.timers <= before.timers;
     };
-    await until(isQuiet, 30_000).catch(() => {});
+    await until(isQuiet).catch(() => {});
     return holding;
   }
 }
