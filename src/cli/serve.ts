@@ -6,6 +6,7 @@ import { formatSize } from '../config/units.ts';
 import { programVersion } from '../config/version.ts';
 import { Mirror } from '../mirror.ts';
 import type { Bound } from '../server/app.ts';
+import { withRemedy } from './doctor/ports.ts';
 import { openLog } from './logger.ts';
 import { type Reloading, watchConfig } from './reload.ts';
 import { configOptions, readWords } from './usage.ts';
@@ -38,7 +39,9 @@ export async function serve(words: readonly string[]): Promise<number> {
   const mirror = await Mirror.open(settings, { clock: systemClock, log });
   let reloading: Reloading | undefined;
   try {
-    const { registry, admin } = await mirror.listen();
+    const { registry, admin } = await mirror.listen().catch((error: unknown) => {
+      throw withRemedy(error);
+    });
     process.stderr.write(greeting(settings, registry, admin));
     log.info({ listen: registry, admin, dataDir: settings.dataDir }, 'listening');
     reloading = watchConfig({ file: values.config, clock: systemClock, log, mirror });

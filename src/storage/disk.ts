@@ -25,7 +25,8 @@ export class DiskStorage implements StorageDriver {
 
   /** Opens the directory, made when it is missing. @throws StorageError */
   static async open(root: string): Promise<DiskStorage> {
-    await guarded('the data directory cannot be made', () => mkdir(join(root, 'ingest'), { recursive: true }));
+    const what = `the data directory ${root} cannot be made: see that this user may write there, or set dataDir`;
+    await guarded(what, () => mkdir(join(root, 'ingest'), { recursive: true }));
     return new DiskStorage(root);
   }
 

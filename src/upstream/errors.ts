@@ -39,6 +39,8 @@ export interface UpstreamErrorOptions {
 export class UpstreamError extends Error {
   override readonly name = 'UpstreamError';
   readonly upstream: string;
+  /** The message without the name of the upstream. */
+  readonly reason: string;
   readonly kind: UpstreamFailure;
   readonly endpoint: string | undefined;
   readonly status: number | undefined;
@@ -47,6 +49,7 @@ export class UpstreamError extends Error {
   constructor(upstream: string, kind: UpstreamFailure, message: string, options: UpstreamErrorOptions = {}) {
     super(`${upstream}: ${message}`, { cause: options.cause });
     this.upstream = upstream;
+    this.reason = message;
     this.kind = kind;
     this.endpoint = options.endpoint;
     this.status = options.status;

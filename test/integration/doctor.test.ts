@@ -119,7 +119,10 @@ test('doctor tells an upstream that cannot be reached from one that refuses the 
   const right = await examine('right');
   assert.match(right.stdout, /^ok +upstream up\.test: .* answers, and takes the credentials$/m);
   assert.match((await examine('wrong')).stdout, /^WRONG +upstream up\.test: .*; renew the credentials/m);
-  assert.match((await examine('right', 'http://127.0.0.1:1')).stdout, /^WRONG +upstream up\.test: .*; check its name/m);
+  assert.match(
+    (await examine('right', 'http://127.0.0.1:1')).stdout,
+    /^WRONG +upstream up\.test: http:\/\/127\.0\.0\.1:1 fails: 127\.0\.0\.1:1: ECONNREFUSED; check its name/m,
+  );
 });
 
 const userAgents = ['cri-o/1.31.2 go/go1.22.12', 'cri-o/1.33.0 go/go1.23', 'containerd/v2.1.4'];

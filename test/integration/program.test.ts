@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
@@ -103,12 +105,24 @@ test('every command says with --help how it is called, whatever the configuratio
   }
 });
 
-test('what keeps it from starting is said in one line with a remedy', async () => {
+test('what keeps it from starting is said in one line with a remedy', async (t) => {
   const file = join(tempDir(), 'file');
   writeFileSync(file, '');
   const { code, stderr } = await run(['serve'], { env: { WEIR_DATA_DIR: join(file, 'data') } });
   assert.equal(code, 1);
-  assert.match(stderr, /^weir: the data directory cannot be made \(ENOTDIR\)\n$/);
+  assert.match(stderr, /^weir: the data directory \/.*\/file\/data cannot be made: .*dataDir \(ENOTDIR\)\n$/);
+  const other = createServer().listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  t.after(() => other.close());
+  const address = other.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  const place = `127.0.0.1:${address.port}`;
+  const env = { WEIR_LISTEN: place, WEIR_ADMIN: '127.0.0.1:0', WEIR_DATA_DIR: tempDir() };
+  const taken = await run(['serve'], { env });
+  assert.deepEqual(
+    [taken.code, taken.stderr],
+    [1, `weir: listen EADDRINUSE: address already in use ${place}: end what listens there, or choose another port\n`],
+  );
 });
 
 test('a Node.js that is too old is told so before anything is loaded', async () => {

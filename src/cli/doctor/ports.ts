@@ -18,6 +18,13 @@ export function examinePorts({ listen, admin, tls }: Settings): Promise<Finding[
   return Promise.all([...registry, examine('admin', admin, () => isAdmin(urlOf(admin, 'http')))]);
 }
 
+/** An error at listening, with what to do about it; any other error as it is. */
+export function withRemedy(error: unknown): unknown {
+  const remedy = remedies[reasonOf(error)];
+  if (remedy === undefined || !(error instanceof Error)) return error;
+  return new Error(`${error.message}: ${remedy}`, { cause: error });
+}
+
 async function examine(key: string, address: ListenAddress, isOurs: () => Promise<boolean>): Promise<Finding> {
   const { host, port } = address;
   const place = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;

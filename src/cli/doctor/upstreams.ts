@@ -11,7 +11,7 @@ const nobody = { repository: 'weir/doctor', tag: 'latest' };
 const patience = 15_000;
 
 const remedies: Readonly<Partial<Record<UpstreamFailure, string>>> = {
-  unreachable: 'check its name, the network, `proxy` and `ca`; nodes get what is held meanwhile',
+  unreachable: 'check its name, the network, `proxy` and `ca`, or set it to null where nobody pulls from it',
   timeout: 'check the network, and what stands between',
   login: 'renew the credentials that are configured for it',
   limited: 'wait, or configure credentials: more may be pulled with them',
@@ -56,9 +56,7 @@ function reached(check: string, { credentials }: UpstreamSettings, endpoint: str
 
 function failed(check: string, endpoint: string, error: unknown): Finding {
   if (!(error instanceof UpstreamError)) return bad(check, `${endpoint}: ${reasonOf(error)}`, 'see the other lines');
-  const { kind, message, cause } = error;
-  const why = cause instanceof Error && 'code' in cause ? ` (${String(cause.code)})` : '';
-  return bad(check, `${endpoint} fails: ${message}${why}`, remedies[kind] ?? 'ask who runs it');
+  return bad(check, `${endpoint} fails: ${error.reason}`, remedies[error.kind] ?? 'ask who runs it');
 }
 
 const silent: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
