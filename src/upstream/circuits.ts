@@ -57,6 +57,15 @@ export class Circuits {
     this.#clock = clock;
   }
 
+  /** The same, but for the limits at these hosts. */
+  without(origins: ReadonlySet<string>): Circuits {
+    const others = new Circuits(this.#upstream, this.#clock);
+    for (const [key, circuit] of this.#circuits.entries()) {
+      if (!origins.has(circuit.limited.origin)) others.#circuits.set(key, circuit);
+    }
+    return others;
+  }
+
   /** Sends, where no limit forbids it. @throws UpstreamError `limited`, with the time that is left; what `send` throws. */
   async pass(limited: Limited, send: () => Promise<UpstreamResponse>): Promise<UpstreamResponse> {
     const key = `${limited.origin} ${limited.kind} ${limited.account ?? ''}`;

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { getCACertificates } from 'node:tls';
 import { Agent, type Dispatcher, Pool, ProxyAgent } from 'undici';
 import type { UpstreamSettings } from '../config/settings.ts';
@@ -42,10 +41,11 @@ export class Connections {
   /** By the URL of their proxy. */
   readonly #foreign = new Map<string | undefined, Line>();
 
-  constructor(settings: UpstreamSettings) {
+  /** `authorities`: the PEM text of further ones. */
+  constructor(settings: UpstreamSettings, authorities: string | undefined) {
     this.#settings = settings;
     this.#connections = settings.connections + spareConnections;
-    this.#tls = tlsOptions(settings);
+    this.#tls = tlsOptions(settings, authorities);
     this.#bypasses = parseNoProxy(settings.proxy.except);
     this.#endpoints = new Map(settings.endpoints.map((origin) => [origin, this.#lineToEndpoint(origin)]));
   }
@@ -132,7 +132,10 @@ export class Connections {
   }
 }
 
-function tlsOptions({ ca, insecure }: UpstreamSettings): { ca?: string[]; rejectUnauthorized?: boolean } {
-  if (ca !== undefined) return { ca: [...getCACertificates('default'), readFileSync(ca, 'utf8')] };
+function tlsOptions(
+  { insecure }: UpstreamSettings,
+  authorities: string | undefined,
+): { ca?: string[]; rejectUnauthorized?: boolean } {
+  if (authorities !== undefined) return { ca: [...getCACertificates('default'), authorities] };
   return insecure ? { rejectUnauthorized: false } : {};
 }

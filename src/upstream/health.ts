@@ -12,6 +12,8 @@ interface State {
   answeredAt: number;
 }
 
+const unknown = (): State => ({ failures: 0, until: 0, answeredAt: Number.NEGATIVE_INFINITY });
+
 /** For so many milliseconds after its last answer, an endpoint that has not failed since is taken to be there. */
 const wellFor = 10_000;
 
@@ -31,11 +33,11 @@ export class Health {
   readonly #clock: Clock;
   readonly #states: ReadonlyMap<string, State>;
 
-  constructor(clock: Clock, endpoints: readonly string[]) {
+  /** `known`: what is known already of some of these endpoints. */
+  constructor(clock: Clock, endpoints: readonly string[], known?: Health) {
     this.#clock = clock;
-    this.#states = new Map(
-      endpoints.map((endpoint) => [endpoint, { failures: 0, until: 0, answeredAt: Number.NEGATIVE_INFINITY }]),
-    );
+    const states = known === undefined ? new Map<string, State>() : known.#states;
+    this.#states = new Map(endpoints.map((endpoint) => [endpoint, states.get(endpoint) ?? unknown()]));
   }
 
   /** All endpoints, the best first: as configured, but those that are passed over last, soonest first. */

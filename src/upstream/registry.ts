@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../async/clock.ts';
 import type { UpstreamSettings } from '../config/settings.ts';
 import { parseNextLink } from '../http/link.ts';
@@ -14,7 +13,7 @@ import { UpstreamError } from './errors.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import type { Health } from './health.ts';
 import type { Transport } from './transport.ts';
-import { type UpstreamView, viewWiring, type Wiring, wire } from './wiring.ts';
+import { isInForce, type UpstreamView, viewWiring, type Wiring, type WiringParts, wire } from './wiring.ts';
 
 /** A manifest as the upstream sent it. Its bytes hash to its digest. */
 export interface UpstreamManifest {
@@ -50,18 +49,14 @@ export class Registry {
   readonly name: string;
   /** Parts of blobs that were asked for again: counted by those who ask. */
   repairs = 0;
-  readonly #clock: Clock;
-  readonly #log: Log;
-  readonly #metrics: Metrics;
+  readonly #parts: WiringParts;
   readonly #replaced = new Set<Transport>();
   #wiring: Wiring;
 
   constructor(settings: UpstreamSettings, clock: Clock, log: Log, metrics: Metrics) {
     this.name = settings.name;
-    this.#clock = clock;
-    this.#log = log;
-    this.#metrics = metrics;
-    this.#wiring = wire(settings, clock, log, metrics);
+    this.#parts = { clock, log, metrics };
+    this.#wiring = wire(settings, this.#parts);
   }
 
   /** What is in force: to be read at each use. */
@@ -92,8 +87,8 @@ export class Registry {
    * @throws the system's error when a file that they name cannot be read.
    */
   prepare(settings: UpstreamSettings): () => void {
-    if (isDeepStrictEqual(settings, this.settings)) return () => {};
-    const wiring = wire(settings, this.#clock, this.#log, this.#metrics);
+    if (isInForce(settings, this.#wiring)) return () => {};
+    const wiring = wire(settings, this.#parts, this.#wiring);
     return () => {
       this.#replace(this.#wiring.transport);
       this.#wiring = wiring;
@@ -103,7 +98,7 @@ export class Registry {
   #replace(transport: Transport): void {
     this.#replaced.add(transport);
     // A question may take several requests: those of one that has begun are let through.
-    this.#clock.after(replacedFor, () => {
+    this.#parts.clock.after(replacedFor, () => {
       if (!this.#replaced.has(transport)) return;
       const over = () => void this.#replaced.delete(transport);
       void transport.drain().then(over, over);

@@ -1,11 +1,10 @@
 import type { Clock } from '../async/clock.ts';
 import { Deadline } from '../async/deadline.ts';
-import type { UpstreamSettings } from '../config/settings.ts';
 import { programVersion } from '../config/version.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { ForbiddenAddressError } from './addresses.ts';
-import { Circuits, type CircuitView, type RequestKind } from './circuits.ts';
-import { Connections } from './connections.ts';
+import type { Circuits, RequestKind } from './circuits.ts';
+import type { Connections } from './connections.ts';
 import { UpstreamError, type UpstreamFailure } from './errors.ts';
 import { BodyTooLargeError, UpstreamResponse } from './response.ts';
 
@@ -40,17 +39,12 @@ export class Transport {
   readonly #circuits: Circuits;
   #remaining: number | undefined;
 
-  constructor(settings: UpstreamSettings, clock: Clock, metrics: Metrics) {
-    this.#upstream = settings.name;
+  constructor(upstream: string, connections: Connections, circuits: Circuits, clock: Clock, metrics: Metrics) {
+    this.#upstream = upstream;
     this.#clock = clock;
     this.#metrics = metrics;
-    this.#connections = new Connections(settings);
-    this.#circuits = new Circuits(settings.name, clock);
-  }
-
-  /** The limits that are in force. */
-  get limits(): CircuitView[] {
-    return this.#circuits.views();
+    this.#connections = connections;
+    this.#circuits = circuits;
   }
 
   /** How many manifests may still be fetched, as the upstream said last; `undefined` where it does not say. */

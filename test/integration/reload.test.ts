@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:https';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { systemClock } from '../../src/async/clock.ts';
 import { watchConfig } from '../../src/cli/reload.ts';
+import { makeCertificate } from '../support/certificate.ts';
 import { fetchRaw } from '../support/client.ts';
-import { slow } from '../support/faults.ts';
+import { status as limit, slow } from '../support/faults.ts';
 import { makeImage } from '../support/images.ts';
 import { collectLog, type LogLine, upstreamConfig } from '../support/mirror.ts';
 import { Mount } from '../support/mount.ts';
@@ -95,6 +99,57 @@ test('a pull of an upstream that is taken away goes on', async (t) => {
   await reload;
   assert.ok(body.equals(scene.layer));
   assert.equal(await status(`${scene.manifestUrl}?ns=up.test`), 404);
+});
+
+test('limits, and which endpoint fails, stay known while it is asked in the same way', async (t) => {
+  const dead = await FakeRegistry.start();
+  await dead.close();
+  const scene = await setReloads(t);
+  const { mirror, put, upstream, with: keys } = scene;
+  const endpoints = [dead.url, upstream.url];
+  const shown = async () => {
+    const { upstreams } = JSON.parse((await fetchRaw(`${mirror.adminUrl}/api/status`)).body.toString());
+    const [first] = upstreams.filter(({ name }: { name: string }) => name === 'up.test');
+    return [...first.endpoints.map(({ state }: { state: string }) => state), first.circuits.length];
+  };
+  const asked = () => upstream.seen.length;
+  await put(keys({ endpoints }));
+  upstream.faults.push(limit(429, { only: () => true, retryAfter: '600' }));
+  assert.equal(await status(scene.manifestUrl), 503);
+  assert.deepEqual(await shown(), ['failing', 'unknown', 1]);
+  const before = asked();
+  await put(keys({ endpoints, tagTtl: '1m' }));
+  assert.deepEqual(await shown(), ['failing', 'unknown', 1]);
+  assert.equal(await status(scene.manifestUrl), 503);
+  assert.equal(asked(), before);
+  await put(keys({ endpoints: [dead.url] }));
+  assert.deepEqual(await shown(), ['failing', 0]);
+  await put(keys({ endpoints, realms: ['login.test'] }));
+  assert.deepEqual(await shown(), ['unknown', 'unknown', 0]);
+  assert.equal(await status(scene.manifestUrl), 200);
+});
+
+test('further authorities are read again with the configuration, though their file has the same name', async (t) => {
+  const [old, renewed] = [makeCertificate('localhost'), makeCertificate('localhost')];
+  const scene = await setReloads(t);
+  const { bytes } = scene.image.manifest;
+  const server = createServer({ key: renewed.key, cert: renewed.certificate }, (_request, response) => {
+    response.setHeader('content-type', 'application/vnd.oci.image.manifest.v1+json').end(bytes);
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  t.after(() => server.close());
+  const address = server.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  const config = scene.with({
+    endpoints: [`https://localhost:${address.port}`],
+    insecure: false,
+    ca: old.certificateFile,
+  });
+  await scene.put(config);
+  assert.equal(await status(scene.manifestUrl), 503);
+  writeFileSync(old.certificateFile, renewed.certificate);
+  await scene.put(`${JSON.stringify(config)}\n`);
+  assert.equal(await status(scene.manifestUrl), 200);
 });
 
 test('an invalid file is reported with its places, and changes nothing', async (t) => {
