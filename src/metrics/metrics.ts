@@ -37,6 +37,18 @@ export class Metrics {
     labelNames: ['upstream'],
     registers: this.#registers,
   });
+  readonly circuitOpen = new Gauge({
+    name: 'weir_circuit_open',
+    help: 'Limits (429) in force: kinds of requests that an upstream is not asked until the time is over that it named.',
+    labelNames: ['upstream'],
+    registers: this.#registers,
+  });
+  readonly circuitReopens = new Gauge({
+    name: 'weir_circuit_reopens_timestamp_seconds',
+    help: 'When the last of the limits in force is over, in seconds of the Unix epoch; 0 where there is none.',
+    labelNames: ['upstream'],
+    registers: this.#registers,
+  });
   readonly upstreamRepairs = new Counter({
     name: 'weir_upstream_repairs_total',
     help: 'Parts of blobs that did not come as they should, and were asked for again.',

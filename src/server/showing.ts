@@ -9,6 +9,7 @@ import type { ClientView } from '../pulls/clients.ts';
 import type { PullView } from '../pulls/pull-view.ts';
 import type { Sessions } from '../pulls/sessions.ts';
 import type { Routes } from '../upstream/routes.ts';
+import type { UpstreamView } from '../upstream/wiring.ts';
 import { answerJson, answerMetrics } from './admin.ts';
 import type { AppRoutes } from './app.ts';
 import { Events } from './events.ts';
@@ -43,12 +44,13 @@ export class Showing {
 
   /** How it answers, by path. @throws the system's error when the dashboard's files cannot be read. */
   async routes(): Promise<AppRoutes['fixed']> {
-    const { metrics, flights, sessions, catalog, cacheLimit } = this.#parts;
+    const { metrics, routes, flights, sessions, catalog, cacheLimit } = this.#parts;
     return {
       '/metrics': (request, response) => {
         metrics.flights.set(flights.size);
         metrics.cacheBytes.set(catalog.usage.bytes());
         metrics.cacheLimit.set(cacheLimit());
+        for (const registry of routes.registries) countLimits(metrics, registry.view());
         return answerMetrics(metrics, request, response);
       },
       '/api/status': async (request, response) => answerJson(await this.#status(), request, response),
@@ -83,6 +85,12 @@ export class Showing {
     const { metrics, routes, catalog, cacheLimit } = this.#parts;
     return viewStatus({ metrics, routes, cache: { bytes: catalog.usage.bytes(), limit: cacheLimit() } });
   }
+}
+
+function countLimits({ circuitOpen, circuitReopens }: Metrics, { name, circuits }: UpstreamView): void {
+  const open = circuits.filter(({ state }) => state === 'open').map(({ reopensAt }) => Date.parse(reopensAt) / 1000);
+  circuitOpen.set({ upstream: name }, open.length);
+  circuitReopens.set({ upstream: name }, Math.max(0, ...open));
 }
 
 function keyed<T>(views: readonly T[], keyOf: (view: T) => string): Shown {

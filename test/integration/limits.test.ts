@@ -152,6 +152,12 @@ test('the status shows limits, what is left, and how upstreams do; requests are 
     { endpoint, kind: 'manifest', login: 'anonymous', state: 'open', reopensAt },
   ]);
   const metrics = await scene.mirror.metrics();
+  const reopens = Date.parse(reopensAt) / 1000;
+  assert.match(metrics, /^weir_circuit_open\{upstream="up\.test"\} 1$/m);
+  assert.match(
+    metrics,
+    new RegExp(`^weir_circuit_reopens_timestamp_seconds\\{upstream="up\\.test"\\} ${reopens}$`, 'm'),
+  );
   assert.match(metrics, /^weir_upstream_ratelimit_remaining\{upstream="up\.test"\} 76$/m);
   const count = (kind: string, code: string) =>
     new RegExp(
@@ -168,7 +174,10 @@ test('the status shows limits, what is left, and how upstreams do; requests are 
   await fetchRaw(scene.manifestUrl.replace('team/app', 'team/none'));
   scene.clock.advance(61_000);
   await fetchRaw(scene.manifestUrl.replace('team/app', 'team/nothing'));
-  assert.match(await scene.mirror.metrics(), count('manifest', 'unreachable'));
+  const later = await scene.mirror.metrics();
+  assert.match(later, count('manifest', 'unreachable'));
+  for (const name of ['open', 'reopens_timestamp_seconds'])
+    assert.match(later, new RegExp(`^weir_circuit_${name}\\{upstream="up\\.test"\\} 0$`, 'm'));
 });
 
 test('blobs that are arriving are shown: what is held, from where, how fast, and for how many', async (t) => {
