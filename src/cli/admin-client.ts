@@ -12,6 +12,13 @@ import { UsageError } from './usage.ts';
 /** Nobody listens at the admin address. */
 export class NotRunningError extends Error {
   override readonly name = 'NotRunningError';
+  /** Where it was looked for: host and port. */
+  readonly place: string;
+
+  constructor(place: string) {
+    super(`no mirror runs at ${place}: --config or --admin says where it is`);
+    this.place = place;
+  }
 }
 
 /** Flags of all commands that talk to a running mirror. */
@@ -99,7 +106,7 @@ export class AdminClient {
 
   #describe(error: Error): Error {
     if (!('code' in error) || error.code !== 'ECONNREFUSED') return error;
-    return new NotRunningError(`no mirror runs at ${this.#url.host}: --config or --admin says where it is`);
+    return new NotRunningError(this.#url.host);
   }
 }
 

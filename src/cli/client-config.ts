@@ -57,10 +57,14 @@ export function clientConfig(words: readonly string[]): Promise<number> {
     const hint = near === undefined || near === client ? '' : `; did you mean ${near}?`;
     throw new UsageError(`client-config expects one of: ${Object.keys(clients).join(' ')}${hint}`);
   }
-  const { files, notes } = filesFor(mirrorOf(values, loadConfig({ file: values.config })));
+  const settings = loadConfig({ file: values.config });
+  const mirror = mirrorOf(values, settings);
+  const { files, notes: ofClient } = filesFor(mirror);
+  const notes = [...ofClient, ...strangers(mirror, settings)];
   if (values.json) return print(`${JSON.stringify({ client, files, notes }, undefined, 2)}\n`);
   for (const note of notes) process.stderr.write(`${note}\n`);
-  return print(files.map(({ path, content }) => `==> ${path} <==\n${content}`).join('\n'));
+  // TOML and YAML read the line with the path as a comment, so that one file may be redirected to its place.
+  return print(files.map(({ path, content }) => `# ==> ${path} <==\n${content}`).join('\n'));
 }
 
 function mirrorOf(
@@ -75,6 +79,18 @@ function mirrorOf(
   const strange = upstreams.find((name) => !/^[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::\d{1,5})?$/.test(name));
   if (strange !== undefined) throw new UsageError(`--upstream expects the name of a registry, and ${strange} is none`);
   return { authority, tls: protocol === undefined ? settings.tls !== undefined : protocol === 'https://', upstreams };
+}
+
+/** Upstreams that this configuration does not have: a mirror that has it asks its default upstream for their images. */
+function strangers({ upstreams }: NodeMirror, settings: Settings): string[] {
+  const known = settings.upstreams.flatMap(({ name, aliases }) => [name, ...aliases]);
+  return upstreams
+    .filter((name) => !known.includes(name))
+    .map((name) => {
+      const near = nearest(name, known);
+      const hint = near === undefined ? '' : `; did you mean ${near}?`;
+      return `${name} is no upstream of this configuration: the mirror must have it${hint}`;
+    });
 }
 
 /** Where the mirror listens; by the name of this machine where that is everywhere. */

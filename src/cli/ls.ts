@@ -33,7 +33,9 @@ export async function ls(words: readonly string[]): Promise<number> {
   if (name !== undefined) checkImage(name);
   const all = await readImages(loadConfig({ file: values.config }), values.admin);
   const images = name === undefined ? all : all.filter((image) => isNamed(image, name));
-  process.stdout.write(values.json ? `${JSON.stringify(images, undefined, 2)}\n` : table(images));
+  if (values.json) process.stdout.write(`${JSON.stringify(images, undefined, 2)}\n`);
+  else if (images.length > 0) process.stdout.write(table(images));
+  else process.stderr.write(name === undefined ? 'no image is held\n' : `${name} is not held\n`);
   return name !== undefined && images.length === 0 ? 1 : 0;
 }
 
@@ -43,7 +45,7 @@ async function readImages(settings: Settings, admin: string | undefined): Promis
     return Array.isArray(answer) ? answer : [];
   } catch (error) {
     if (!(error instanceof NotRunningError) || admin !== undefined) throw error;
-    process.stderr.write(`no mirror runs: this is what ${settings.dataDir} says\n`);
+    process.stderr.write(`no mirror runs at ${error.place}: this is what ${settings.dataDir} says\n`);
     return readOffline(settings.dataDir);
   }
 }

@@ -58,7 +58,9 @@ async function* verdicts(
     yield* new AdminClient(settings, admin).lines('POST', 'verify', { repair });
   } catch (error) {
     if (!(error instanceof NotRunningError) || admin !== undefined) throw error;
-    process.stderr.write(`no mirror runs: ${settings.dataDir} is verified${repair ? markedOnly : ''}\n`);
+    process.stderr.write(
+      `no mirror runs at ${error.place}: ${settings.dataDir} is verified${repair ? markedOnly : ''}\n`,
+    );
     yield* verdictsOffline(settings.dataDir);
   }
 }

@@ -3,6 +3,7 @@ import { systemClock } from '../async/clock.ts';
 import { loadConfig } from '../config/load.ts';
 import { formatSize } from '../config/units.ts';
 import { AdminClient, adminOptions } from './admin-client.ts';
+import { reasonOf } from './doctor/finding.ts';
 import { checkImage } from './image-command.ts';
 import { Progress } from './progress.ts';
 import { readWords, UsageError } from './usage.ts';
@@ -43,10 +44,18 @@ export async function warm(words: readonly string[]): Promise<number> {
   return report.complete === images.length ? 0 : 1;
 }
 
-/** One image a line; empty lines and what follows a # do not count. */
+/** One image a line; empty lines and what follows a # do not count. @throws UsageError */
 function readList(file: string): string[] {
-  const lines = readFileSync(file, 'utf8').split('\n');
+  const lines = readText(file).split('\n');
   return lines.map((line) => line.replace(/#.*/, '').trim()).filter((line) => line !== '');
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new UsageError(`--from ${file} cannot be read (${reasonOf(error)})`);
+  }
 }
 
 /** What is said of images that are being brought. */

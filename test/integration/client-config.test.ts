@@ -30,8 +30,17 @@ async function filesFor(...words: readonly string[]): Promise<Printed> {
 test('client-config prints files under their paths, and talks beside them', async () => {
   const { code, stdout, stderr } = await clientConfig('crio', ...mirror, ...two);
   assert.equal(code, 0);
-  assert.match(stdout, /^==> \/etc\/containers\/registries\.conf\.d\/000-weir\.conf <==\n\[\[registry\]\]\n/);
+  assert.match(stdout, /^# ==> \/etc\/containers\/registries\.conf\.d\/000-weir\.conf <==\n\[\[registry\]\]\n/);
   assert.match(stderr, /systemctl reload crio/);
+  assert.doesNotMatch(stderr, /no upstream/);
+  const [conf] = (await filesFor('crio', ...mirror, ...two)).files;
+  assert.deepEqual(parseToml(stdout), parseToml(conf?.content));
+});
+
+test('a registry that the configuration does not have is pointed out', async () => {
+  const { code, stderr } = await clientConfig('crio', ...mirror, '--upstream', 'docker.iu');
+  assert.equal(code, 0);
+  assert.match(stderr, /^docker\.iu is no upstream of this configuration: .*; did you mean docker\.io\?$/m);
 });
 
 test('each client is told each registry, and whether the mirror speaks TLS', async () => {

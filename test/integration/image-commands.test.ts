@@ -46,7 +46,7 @@ test('images are warmed, listed, pinned and removed by commands; without a mirro
   assert.deepEqual([alike.code, alike.stdout.trim().split('\n').length], [0, 2]);
   const offline = await weir('ls', 'up.test/team/app:v1', '--json', ...config);
   assert.equal(JSON.parse(offline.stdout)[0].complete, true);
-  assert.match(offline.stderr, /no mirror runs/);
+  assert.match(offline.stderr, /^no mirror runs at 127\.0\.0\.1:\d+: this is what \//);
   const alone = await weir('rm', 'up.test/team/app:v1', ...config);
   assert.equal(alone.code, 1);
   assert.match(alone.stderr, /^weir: no mirror runs at 127\.0\.0\.1:\d+: --config or --admin says where it is\n$/);
@@ -64,7 +64,7 @@ test('without a mirror a repair only marks what is damaged, and says so; the nex
   writeFileSync(path, bytes);
   const marked = await weir('verify', '--repair', ...config);
   assert.deepEqual([marked.code, marked.stdout], [1, `sha256:${hex} is damaged\n`]);
-  assert.match(marked.stderr, /no mirror runs: .*; nothing is repaired, what is damaged is marked/);
+  assert.match(marked.stderr, /no mirror runs at .*; nothing is repaired, what is damaged is marked/);
   const { dataDir } = scene.mirror;
   const next = await startMirror(t, { dataDir, config: upstreamConfig(scene.upstream.url) });
   const before = scene.upstream.blobBytes;
@@ -87,6 +87,9 @@ test('what is missing at the end of warming is said, and ends with 1; a wrong ca
     weir('warm', '--help'),
   ]);
   assert.deepEqual([gone.code, wrong.code, none.code, typo.code, help.code], [1, 2, 2, 2, 0]);
+  assert.deepEqual([gone.stdout, gone.stderr], ['', 'up.test/team/app:v9 is not held\n']);
+  const list = await weir('warm', '--from', '/nowhere/images.txt', ...admin);
+  assert.deepEqual([list.code, list.stderr], [2, 'weir: --from /nowhere/images.txt cannot be read (ENOENT)\n']);
   assert.match(typo.stderr, /did you mean warm\?/);
   assert.match(help.stdout, /Examples:/);
 });

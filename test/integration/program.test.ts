@@ -89,6 +89,8 @@ test('usage errors end with 2 and one line', async () => {
     assert.equal(code, 2, stderr);
     assert.equal(stderr.trim().split('\n').length, 1);
   }
+  const flag = await run(['check', '--confg', 'weir.yaml']);
+  assert.deepEqual([flag.code, flag.stderr], [2, 'weir: there is no --confg; did you mean --config?\n']);
   const help = await run(['--help']);
   assert.deepEqual([help.code, /serve/.test(help.stdout), /Examples:/.test(help.stdout)], [0, true, true]);
   assert.match((await run(['--version'])).stdout, /^\d+\.\d+\.\d+\n$/);

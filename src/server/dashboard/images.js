@@ -89,7 +89,7 @@ export class ImagesView {
     if (all === undefined) return;
     const words = this.#search.value.trim().toLowerCase().split(/\s+/);
     const found = all.filter((image) => {
-      const text = `${nameOf(image)} ${image.digest} ${image.pinned ? 'pinned' : ''}`.toLowerCase();
+      const text = `${nameOf(image)} ${image.digest ?? ''} ${image.pinned ? 'pinned' : ''}`.toLowerCase();
       return words.every((word) => text.includes(word));
     });
     const sorted = found.toSorted((a, b) => (b.usedAt ?? 0) - (a.usedAt ?? 0));
