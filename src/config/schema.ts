@@ -91,7 +91,8 @@ export const configSchema = z.strictObject({
   defaultUpstream: z.string().exactOptional().describe('For names that say no upstream'),
   upstreams: z
     .record(z.string().regex(/^(?:\[[0-9a-f:]+\]|[a-z0-9]+(?:[._-]+[a-z0-9]+)*)(?::\d{1,5})?$/), upstream.nullable(), {
-      error: ({ code }) => (code === 'invalid_key' ? 'expected a host like registry.example.com:5000' : undefined),
+      error: ({ code }) =>
+        code === 'invalid_key' ? 'expected a host like registry.example.com:5000' : 'expected registries like quay.io: {}',
     })
     .exactOptional()
     .describe('Merged over the defaults by name; null removes one'),
@@ -199,13 +200,14 @@ function more(quantity: typeof duration) {
 
 /** Text with a grammar of its own. `examples` are for editors, and for whoever got it wrong. */
 function written<T>(parse: (text: string) => T | undefined, name: string, examples: readonly string[]) {
+  const message = `expected ${name} like ${examples.join(', ')}`;
   return z
-    .string()
+    .string(message)
     .meta({ examples: [...examples] })
     .transform((text, context) => {
       const value = parse(text);
       if (value !== undefined) return value;
-      context.addIssue({ code: 'custom', message: `expected ${name} like ${examples.join(', ')}` });
+      context.addIssue({ code: 'custom', message });
       return z.NEVER;
     });
 }

@@ -35,10 +35,11 @@ const mistakes: readonly (readonly [text: string, ...problems: readonly string[]
   ['__proto__: 1', 'F:1:1 __proto__: unknown key'],
   ['listen: nowhere', 'F:1:1 listen: expected an address like 127.0.0.1:5000, [::1]:5000'],
   ['listen:\n  - 127.0.0.1:1\n  - x:99999', 'F:3:5 listen.1: expected an address like 127.0.0.1:5000, [::1]:5000'],
-  ['admin: 7', 'F:1:1 admin: expected string, received number'],
-  ['drainTimeout: 5', 'F:1:1 drainTimeout: expected string, received number'],
+  ['admin: 7', 'F:1:1 admin: expected an address like 127.0.0.1:5000, [::1]:5000'],
+  ['drainTimeout: 5', 'F:1:1 drainTimeout: expected a duration like 250ms, 3s, 5m, 2h, 7d'],
   ['drainTimeout: 5 minutes', 'F:1:1 drainTimeout: expected a duration like 250ms, 3s, 5m, 2h, 7d'],
   ['cache: { maxSize: lots }', 'F:1:10 cache.maxSize: expected a size like 512MiB, 1.5GiB, 100GB'],
+  ['upstreams: [quay.io]', 'F:1:1 upstreams: expected registries like quay.io: {}'],
   ['cache: big', 'F:1:1 cache: expected object, received string'],
   ['cache:', 'F:1:1 cache: expected object, received null'],
   [
@@ -74,7 +75,7 @@ const mistakes: readonly (readonly [text: string, ...problems: readonly string[]
   ],
   ['defaultUpstream: ghost.io', 'F:1:1 defaultUpstream: the default upstream ghost.io is not among the upstreams'],
   ['upstreams:\n  docker.io:', 'F:1:1 upstreams: the default upstream docker.io is not among the upstreams'],
-  ['drainTimeout: !!binary eA==', 'F:1:1 drainTimeout: expected string, received Buffer'],
+  ['drainTimeout: !!binary eA==', 'F:1:1 drainTimeout: expected a duration like 250ms, 3s, 5m, 2h, 7d'],
   ['[]', 'F:1:1: expected object, received array'],
   ['just words', 'F:1:1: expected object, received string'],
 ];
