@@ -92,7 +92,9 @@ export const configSchema = z.strictObject({
   upstreams: z
     .record(z.string().regex(/^(?:\[[0-9a-f:]+\]|[a-z0-9]+(?:[._-]+[a-z0-9]+)*)(?::\d{1,5})?$/), upstream.nullable(), {
       error: ({ code }) =>
-        code === 'invalid_key' ? 'expected a host like registry.example.com:5000' : 'expected registries like quay.io: {}',
+        code === 'invalid_key'
+          ? 'expected a host like registry.example.com:5000'
+          : 'expected registries like quay.io: {}',
     })
     .exactOptional()
     .describe('Merged over the defaults by name; null removes one'),

@@ -100,6 +100,8 @@ export class AccessRecord {
 
   #fields(status: number, complete: boolean): Record<string, unknown> {
     const { name, version } = this.runtime;
+    // Only of blobs are bytes counted: 0 for a manifest that was sent would be wrong.
+    const isBlob = this.route === 'blob';
     return {
       client: this.client,
       runtime: version === '' ? name : `${name}/${version}`,
@@ -109,9 +111,9 @@ export class AccessRecord {
       digest: this.digest,
       status,
       source: this.blob?.origin,
-      bytes: this.#bytes,
+      bytes: isBlob ? this.#bytes : undefined,
       firstByteMs: this.#firstByteAt === undefined ? undefined : round(this.#firstByteAt - this.#arrivedAt),
-      gapMs: round(this.#longestGap),
+      gapMs: isBlob ? round(this.#longestGap) : undefined,
       ms: round(this.#clock.now() - this.#arrivedAt),
       ...(complete ? {} : { cut: true }),
       error: this.error,

@@ -22,6 +22,7 @@ test('every request is one line of the log, with what an operator wants to know'
   assert.equal(first?.['runtime'], 'cri-o/1.31.2');
   assert.equal(first?.['image'], 'up.test/team/app:v1');
   assert.equal(first?.['digest'], image.manifest.digest);
+  assert.equal(first?.['bytes'], undefined);
   assert.equal(second?.['digest'], digestOf(layer));
   assert.equal(second?.['source'], 'flight');
   assert.equal(second?.['bytes'], layer.length);
