@@ -62,7 +62,8 @@ export class DiskStorage implements StorageDriver {
     );
     try {
       this.#hasher ??= new Hasher();
-      const stream = await this.#hasher.open(path, algorithmOf(digest));
+      // What arrives is not kept waiting for the thread.
+      const stream = this.#hasher.open(path, algorithmOf(digest));
       return new DiskIngest(path, handle, stream, (target) => this.#blobPath(target));
     } catch (error) {
       await handle.close();
@@ -103,11 +104,11 @@ export class DiskStorage implements StorageDriver {
 
 class DiskBlob implements StoredBlob {
   readonly #handle: FileHandle;
-  readonly #openStream: () => Promise<HashStream>;
+  readonly #openStream: () => HashStream;
   readonly size: number;
-  #stream: Promise<HashStream> | undefined;
+  #stream: HashStream | undefined;
 
-  constructor(handle: FileHandle, size: number, openStream: () => Promise<HashStream>) {
+  constructor(handle: FileHandle, size: number, openStream: () => HashStream) {
     this.#handle = handle;
     this.size = size;
     this.#openStream = openStream;
@@ -118,24 +119,26 @@ class DiskBlob implements StoredBlob {
   }
 
   async hash(to: number): Promise<readonly Piece[]> {
-    return (await this.#hashing()).hash(to);
+    return this.#hashing().hash(to);
   }
 
   async digest(): Promise<{ hex: string; tail: Piece | undefined }> {
-    return (await this.#hashing()).digest();
+    return this.#hashing().digest();
   }
 
   async checksum(intervals: readonly { start: number; end: number }[]): Promise<readonly Piece[]> {
-    return (await this.#hashing()).checksum(intervals);
+    return this.#hashing().checksum(intervals);
   }
 
   async close(): Promise<void> {
-    const stream = await this.#stream?.catch(() => undefined);
-    await stream?.close();
-    await this.#handle.close();
+    try {
+      await this.#stream?.close();
+    } finally {
+      await this.#handle.close();
+    }
   }
 
-  #hashing(): Promise<HashStream> {
+  #hashing(): HashStream {
     this.#stream ??= this.#openStream();
     return this.#stream;
   }
@@ -193,8 +196,11 @@ class DiskIngest implements Ingest {
   }
 
   async close(): Promise<void> {
-    await this.#stream.close();
-    await this.#handle.close();
+    try {
+      await this.#stream.close();
+    } finally {
+      await this.#handle.close();
+    }
   }
 }
 

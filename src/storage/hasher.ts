@@ -38,19 +38,30 @@ export class Hasher {
     this.#worker.unref();
   }
 
-  /** Opens a file for hashing. @throws StorageError */
-  async open(path: string, algorithm: Algorithm): Promise<HashStream> {
+  /** Opens a file for hashing. Whether that can be done, the first use says. @throws StorageError where the thread has failed */
+  open(path: string, algorithm: Algorithm): HashStream {
+    if (this.#failure) throw this.#failure;
     const stream = ++this.#lastStream;
-    await this.#ask(stream, { op: 'open', path, algorithm });
+    const opened = this.#ask(stream, { op: 'open', path, algorithm });
+    // Whoever uses it hears of it.
+    opened.catch(() => {});
+    const ask = async (question: Question) => {
+      await opened;
+      return this.#ask(stream, question);
+    };
     return {
-      hash: async (to) => (await this.#ask(stream, { op: 'hash', to })).pieces ?? [],
+      hash: async (to) => (await ask({ op: 'hash', to })).pieces ?? [],
       digest: async () => {
-        const { hex = '', pieces } = await this.#ask(stream, { op: 'digest' });
+        const { hex = '', pieces } = await ask({ op: 'digest' });
         return { hex, tail: pieces?.[0] };
       },
-      checksum: async (intervals) => (await this.#ask(stream, { op: 'checksum', intervals })).pieces ?? [],
+      checksum: async (intervals) => (await ask({ op: 'checksum', intervals })).pieces ?? [],
       close: async () => {
-        await this.#ask(stream, { op: 'close' });
+        const isOpen = await opened.then(
+          () => true,
+          () => false,
+        );
+        if (isOpen) await this.#ask(stream, { op: 'close' });
       },
     };
   }
