@@ -83,7 +83,7 @@ function isNamed(image: ImageView, text: string): boolean {
 
 function table(images: readonly ImageView[]): string {
   const rows = images.map((image) => {
-    const share = image.complete ? 'complete' : `of ${formatSize(image.size)}`;
+    const share = image.complete ? 'complete' : image.digest === null ? 'nothing yet' : `of ${formatSize(image.size)}`;
     const used = image.usedAt === null ? 'never' : new Date(image.usedAt).toISOString().slice(0, 16).replace('T', ' ');
     return [nameOf(image), formatSize(image.held), share, used, image.pinned ? 'pinned' : ''];
   });

@@ -31,6 +31,11 @@ const commands: Readonly<Record<string, { readonly about: string; readonly load:
 
 /** Runs the command that the words name, and sets the exit code: 0 ok, 1 failed, 2 usage or configuration. */
 export async function main(words: readonly string[]): Promise<void> {
+  // Who reads the output may have seen enough, as `head` has: that is no failure to tell of.
+  process.stdout.once('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit();
+  });
   try {
     process.exitCode = await run(words);
   } catch (error) {

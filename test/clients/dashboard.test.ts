@@ -198,6 +198,23 @@ test('images are found, pinned, fetched and removed, and the admin token is aske
   ]);
 });
 
+test('an image that is pinned before it is here is shown without figures, and found by its name only', {
+  skip,
+}, async (t) => {
+  const fleet = await Fleet.start(t);
+  const body = JSON.stringify({ image: 'up.test/team/later:v1' });
+  const answer = await fetch(`${fleet.mirror.adminUrl}/api/pins`, { method: 'POST', body });
+  assert.equal(answer.status, 200, await answer.text());
+  const { page } = await (await Browser.start(t)).open(`${fleet.mirror.adminUrl}/#images`);
+  await shows(page, 'up.test/team/later:v1', 'nothing of it is here');
+  await page.getByRole('button', { name: 'Fetch up.test/team/later:v1', exact: true }).waitFor({ timeout: patience });
+  assert.equal(await page.getByText('0 B of').isVisible(), false);
+  assert.equal(await page.locator('.image .meter').isVisible(), false);
+  await page.getByLabel('Search images').fill('null');
+  await shows(page, 'Nothing is called that');
+  assert.equal(await page.locator('.image').count(), 0);
+});
+
 test('a lost connection is said, and what is shown is true again as soon as it is back', { skip }, async (t) => {
   const fleet = await Fleet.start(t);
   const image = fleet.push('team/app:v1', 100_000);

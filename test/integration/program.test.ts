@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { Program } from '../support/program.ts';
@@ -94,6 +95,13 @@ test('usage errors end with 2 and one line', async () => {
   const help = await run(['--help']);
   assert.deepEqual([help.code, /serve/.test(help.stdout), /Examples:/.test(help.stdout)], [0, true, true]);
   assert.match((await run(['--version'])).stdout, /^\d+\.\d+\.\d+\n$/);
+});
+
+test('a reader of the output that has seen enough ends it without a word', async () => {
+  const child = spawn(process.execPath, [entry, '--help'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  child.stdout.destroy();
+  const [[code], said] = await Promise.all([once(child, 'close'), text(child.stderr)]);
+  assert.deepEqual([code, said], [0, '']);
 });
 
 test('every command says with --help how it is called, whatever the configuration is', async () => {

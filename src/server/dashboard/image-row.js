@@ -50,20 +50,38 @@ export class ImageRow {
     const name = nameOf(image);
     const changed = this.#image !== image;
     this.#image = image;
-    const { digest, held, size, complete, usedAt, pinned } = image;
     write(this.#name, image.tag === null ? name.slice(0, name.indexOf('@')) : name);
+    mark(this.#pinned, 'hidden', image.pinned ? undefined : '');
+    this.#showFigures(image, now);
+    this.#showButtons(image, name);
+    if (changed) this.#ask(false);
+  }
+
+  /**
+   * What is pinned before it is here has no figures yet.
+   * @param {ImageView} image
+   * @param {number} now
+   */
+  #showFigures({ digest, held, size, complete, usedAt }, now) {
+    for (const each of [this.#digest, this.#size]) mark(each, 'hidden', digest === null ? '' : undefined);
     write(this.#digest, digest === null ? '' : shortDigest(digest));
     mark(this.#digest, 'title', digest ?? '');
-    mark(this.#pinned, 'hidden', pinned ? undefined : '');
     write(this.#size, complete ? inBytes(size) : `${inBytes(held)} of ${inBytes(size)}`);
     write(this.#used, usedAt === null ? 'nothing of it is here' : `used ${inPast(now - usedAt)}`);
-    mark(this.#bar, 'hidden', complete ? '' : undefined);
+    mark(this.#bar, 'hidden', complete || digest === null ? '' : undefined);
     drawPart(this.#held, held, size);
+  }
+
+  /**
+   * @param {ImageView} image
+   * @param {string} name
+   */
+  #showButtons({ digest, complete, pinned }, name) {
     mark(this.#warm, 'hidden', complete ? '' : undefined);
-    mark(this.#warm, 'aria-label', `Fetch the rest of ${name}`);
+    write(this.#warm, digest === null ? 'Fetch' : 'Fetch the rest');
+    mark(this.#warm, 'aria-label', `${digest === null ? 'Fetch' : 'Fetch the rest of'} ${name}`);
     write(this.#pin, pinned ? 'Unpin' : 'Pin');
     mark(this.#pin, 'aria-label', `${pinned ? 'Unpin' : 'Pin'} ${name}`);
-    if (changed) this.#ask(false);
     this.#remove.disabled = pinned;
     mark(this.#remove, 'title', pinned ? 'What is pinned stays: unpin it first' : undefined);
   }
