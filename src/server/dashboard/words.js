@@ -57,14 +57,14 @@ export function shortDigest(digest) {
 }
 
 /**
- * A runtime as people write it.
+ * A runtime as people write it. Podman and Buildah say only which containers/image they are made of.
  * @param {string} name
  * @param {string} version
  */
 export function runtimeName(name, version) {
   const known = new Map([
     ['cri-o', 'CRI-O'],
-    ['containers', 'Podman'],
+    ['containers', 'Podman or Buildah, containers/image'],
     ['skopeo', 'Skopeo'],
     ['containerd', 'containerd'],
     ['docker', 'Docker'],
