@@ -32,3 +32,24 @@ test('pulls that were never started are forgotten first, and none that is under 
   const remembered = pulls.flatMap((pull, index) => (group.pullsOf(pull.image.digest).length > 0 ? index : []));
   assert.deepEqual(remembered, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 34, 35, 36, 37, 38, 39]);
 });
+
+test('a pull that has ended is nobody’s kin: those that could not be told from it go on without it', () => {
+  const [ended, other, third] = [pullOf('a'), pullOf('a'), pullOf('a')];
+  const digest = digestOf(Buffer.from('a'));
+  let told = 0;
+  ended.watch(() => told++);
+  ended.mixWith([other]);
+  const stream = other.request(digest, 0);
+  assert.equal(told, 1, 'what happens to one may change the other');
+  ended.request(digest, 0).end('delivered');
+  assert.equal(ended.settle(), 'complete');
+  const before = told;
+  stream.end('aborted');
+  third.mixWith([other]);
+  third.request(digest, 0);
+  assert.equal(told, before);
+  let thirdTold = 0;
+  third.watch(() => thirdTold++);
+  other.request(digest, 0);
+  assert.equal(thirdTold, 1, 'the others are still kin');
+});
