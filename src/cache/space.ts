@@ -1,3 +1,4 @@
+import type { Clock } from '../async/clock.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Fraction } from '../config/units.ts';
 import type { Capacity, StorageDriver } from '../storage/driver.ts';
@@ -15,7 +16,8 @@ export interface SpaceLimits {
 export interface SpaceParts {
   readonly catalog: Catalog;
   readonly storage: Pick<StorageDriver, 'capacity'>;
-  readonly evictor: Evictor;
+  readonly evictor: Pick<Evictor, 'free'>;
+  readonly clock: Clock;
   /** What is in force. */
   readonly limits: () => SpaceLimits;
 }
@@ -38,11 +40,16 @@ const highMark = 1 / 40;
 /** And then so much of it. */
 const lowMark = 1 / 20;
 
+/** Some file systems (btrfs, ZFS) say only so many milliseconds later that what was removed is free. */
+const lateBy = 30_000;
+
 /** How much is kept, and what there is room for. What arrives has its room before its first byte is written. */
 export class Space {
   readonly #parts: SpaceParts;
   /** What there is room for, with its size. */
   readonly #rooms = new Map<Room, { readonly name: string; readonly bytes: number }>();
+  /** What was removed last, how much was free before, and until when (monotonic) it counts though it is not seen to be free. */
+  #removed = { bytes: 0, before: 0, until: 0 };
 
   constructor(parts: SpaceParts) {
     this.#parts = parts;
@@ -64,14 +71,13 @@ export class Space {
 
   /** Makes room before it is needed, when little is left. @throws StorageError */
   async makeRoom(): Promise<void> {
-    const { evictor, storage } = this.#parts;
-    const capacity = await storage.capacity();
+    const capacity = await this.#parts.storage.capacity();
     const most = this.#most(capacity);
     const left = this.#left(capacity);
     if (left < most * highMark) {
       const wanted = Math.ceil(most * lowMark - left);
       // Where not so much may go, what must is still too much.
-      if (!(await evictor.free(wanted)) && left < 0) await evictor.free(-left);
+      if (!(await this.#evict(wanted, capacity)) && left < 0) await this.#evict(-left, capacity);
     }
   }
 
@@ -84,8 +90,25 @@ export class Space {
         this.#rooms.set(room, { name, bytes: Math.max(bytes, has) });
         return true;
       }
-      if (bytes > this.#most(capacity) || !(await this.#parts.evictor.free(missing))) return false;
+      if (bytes > this.#most(capacity) || !(await this.#evict(missing, capacity))) return false;
     }
+  }
+
+  async #evict(bytes: number, { free }: Capacity): Promise<boolean> {
+    const { clock, evictor, storage } = this.#parts;
+    if (!(await evictor.free(bytes))) return false;
+    const unseen = this.#unseen(free);
+    const until = unseen > 0 ? this.#removed.until : clock.now() + lateBy;
+    const now = (await storage.capacity()).free;
+    // Most file systems say so at once: what is written from now on is not to be taken for what is still to come.
+    this.#removed = { bytes: now > free ? 0 : unseen + bytes, before: now, until };
+    return true;
+  }
+
+  /** Bytes that were removed and will be free, though nothing of that is seen yet. */
+  #unseen(free: number): number {
+    const { bytes, before, until } = this.#removed;
+    return free <= before && this.#parts.clock.now() < until ? bytes : 0;
   }
 
   /** All that could ever be kept. */
@@ -102,7 +125,7 @@ export class Space {
       kept += Math.max(0, bytes - catalog.partials.bytes(name));
       unwritten += Math.max(0, bytes - written);
     }
-    return Math.min(limits().maxSize - kept, free - unwritten - this.#minFree(total));
+    return Math.min(limits().maxSize - kept, free + this.#unseen(free) - unwritten - this.#minFree(total));
   }
 
   #minFree(total: number): number {

@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { Evictor } from '../../../src/cache/evictor.ts';
+import { Space } from '../../../src/cache/space.ts';
+import { Uses } from '../../../src/cache/uses.ts';
+import { SqliteCatalog } from '../../../src/catalog/sqlite.ts';
+import { Metrics } from '../../../src/metrics/metrics.ts';
+import { digestOf } from '../../../src/oci/digest.ts';
+import { FakeClock } from '../../support/clock.ts';
+
+const blobs = 100;
+const blobBytes = 10;
+
+/** A file system that says late, or at once, what was removed. */
+class Scene {
+  readonly clock = new FakeClock();
+  readonly space: Space;
+  free = 90;
+  removed = 0;
+
+  constructor(t: TestContext, { late }: { late: boolean }) {
+    const catalog = new SqliteCatalog(':memory:');
+    t.after(() => catalog.close());
+    for (let index = 0; index < blobs; index++) {
+      catalog.blobs.add({ digest: digestOf(Buffer.of(index)), size: blobBytes, usedAt: index }, new Uint32Array());
+    }
+    const remove = async () => {
+      this.removed += blobBytes;
+      if (!late) this.free += blobBytes;
+    };
+    const storage = { remove, removeIngest: remove, capacity: async () => ({ total: 2000, free: this.free }) };
+    const uses = new Uses();
+    const evictor = new Evictor({ catalog, storage, uses, metrics: new Metrics(), forgotten: () => {} });
+    const limits = () => ({ maxSize: 10 ** 6, minFree: 100 });
+    this.space = new Space({ catalog, storage, evictor, clock: this.clock, limits });
+  }
+}
+
+test('what was removed counts as free, though the file system says so later: no more goes than must', async (t) => {
+  const at = { late: new Scene(t, { late: true }), once: new Scene(t, { late: false }) };
+  for (let round = 0; round < 5; round++) {
+    for (const { space } of [at.late, at.once]) await space.makeRoom();
+    assert.equal(at.late.removed, at.once.removed);
+  }
+  at.late.free += at.late.removed;
+  await at.late.space.makeRoom();
+  assert.equal(at.late.removed, at.once.removed);
+  for (const { space } of [at.late, at.once]) assert.ok(await space.reserve('a', 300));
+  assert.equal(at.late.removed, at.once.removed);
+  assert.ok(at.late.removed < 500, `${at.late.removed} bytes`);
+});
+
+test('what is not seen to be free after half a minute was not free: more goes', async (t) => {
+  const late = new Scene(t, { late: true });
+  await late.space.makeRoom();
+  const first = late.removed;
+  late.clock.advance(29_000);
+  await late.space.makeRoom();
+  assert.equal(late.removed, first);
+  late.clock.advance(2000);
+  await late.space.makeRoom();
+  assert.ok(late.removed > first);
+});
