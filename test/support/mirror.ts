@@ -4,6 +4,7 @@ import { configSchema } from '../../src/config/schema.ts';
 import { completeSettings, type Settings } from '../../src/config/settings.ts';
 import type { Log, LogFields } from '../../src/metrics/log.ts';
 import { Mirror } from '../../src/mirror.ts';
+import { fetchRaw } from './client.ts';
 import { tempDir } from './temp.ts';
 
 /** One line of the log. */
@@ -64,7 +65,8 @@ export async function startMirror(test: Ends, options: MirrorOptions = {}): Prom
   const { registry, admin } = await mirror.listen();
   const [{ port } = { port: 0 }] = registry;
   const adminUrl = `http://127.0.0.1:${admin.port}`;
-  const metrics = async () => (await fetch(`${adminUrl}/metrics`)).text();
+  // Not by `fetch`: asked again and again, that stops answering once.
+  const metrics = async () => (await fetchRaw(`${adminUrl}/metrics`)).body.toString();
   return { url: `http://127.0.0.1:${port}`, adminUrl, port, dataDir, log, mirror, metrics, close };
 }
 
