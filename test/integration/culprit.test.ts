@@ -82,7 +82,8 @@ test('where every endpoint is wrong, nothing is kept; all are believed again, at
   const { registries, layer, url, failures, kept } = await setStage(t, 2);
   for (const registry of registries) registry.faults.push(corruptAt(2_000_000, { times: always }));
   for (let round = 0; round < 4; round++) assert.equal((await fetchRaw(url)).complete, false);
-  assert.equal(await failures(), 4);
+  // The client is told before what has come is put away.
+  await until(async () => (await failures()) === 4);
   assert.equal((await fetchRaw(url)).status, 502, 'it is not fetched for every client');
   assert.equal(await failures(), 4);
   assert.equal(await kept(), 0);
