@@ -6,6 +6,7 @@ import type { Interval } from '../http/range.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Digest } from '../oci/digest.ts';
 import { chunkSize, type StorageDriver, type StoredBlob } from '../storage/driver.ts';
+import { UpstreamError } from '../upstream/errors.ts';
 import type { Route } from '../upstream/routes.ts';
 import type { Access } from './access.ts';
 import { CheckedReader, type Checking } from './checked-reader.ts';
@@ -44,6 +45,8 @@ export interface BlobCacheParts {
   readonly metrics: Metrics;
   readonly clock: Clock;
 }
+
+const stillComing = Symbol('still coming');
 
 /** Milliseconds for which bytes that may be wrong are kept from clients: a first byte is due by then (protocol.md §3.5). */
 const doubtFor = 5000;
@@ -91,9 +94,17 @@ export class BlobCache {
     const doubted = flight.approach.doubted && !flight.passing && !doubt.aborted;
     if (doubted && (await ends(flight, turn, doubt))) return this.#open(asked, size, doubt, signal);
     signal.throwIfAborted();
+    const letGo = flight.blob.retain();
+    // It has landed since, or says why not.
+    if (letGo === undefined && flight.blob.failure === undefined) return this.#open(asked, size, doubt, signal);
     metrics.cacheRequests.inc({ kind: 'blob', result: joined ? 'join' : 'miss' });
-    if (flight.blob.size === undefined) await firstByte(flight, turn, signal);
-    return openFlight(flight, turn);
+    try {
+      if (flight.blob.size === undefined) await firstByte(flight, turn, signal);
+    } catch (error) {
+      await letGo?.();
+      throw error;
+    }
+    return openFlight(flight, turn, letGo);
   }
 
   /**
@@ -154,7 +165,7 @@ export class BlobCache {
         metrics.integrityFailures.inc({ where: 'storage' });
         await demotion.demote(digest, route.registry.name);
         const { flight } = await flights.join(route, digest, size);
-        return openFlight(flight, turn).read(intervals);
+        return readFlight(flight, intervals, turn);
       },
     };
   }
@@ -179,29 +190,37 @@ function inUse(blob: StoredBlob, letGo: () => void): StoredBlob {
   };
 }
 
-function openFlight(flight: Flight, turn: Turn): OpenBlob {
+/** `letGo` is what has kept its file open. */
+function openFlight(flight: Flight, turn: Turn, letGo: (() => Promise<void>) | undefined): OpenBlob {
   return {
     get origin() {
       return flight.passing ? 'pass' : 'flight';
     },
     size: flight.blob.size,
-    read: (intervals) =>
-      flight.read({ intervals, whole: intervals.some(({ end }) => end === Number.POSITIVE_INFINITY), ...turn }),
-    close: () => Promise.resolve(),
+    read: (intervals) => {
+      const reader = readFlight(flight, intervals, turn);
+      void letGo?.();
+      return reader;
+    },
+    close: async () => letGo?.(),
   };
 }
 
-/** Has all of it brought, as long as the signal allows. @returns whether no more will come. */
+function readFlight(flight: Flight, intervals: readonly Interval[], turn: Turn): BlobReader {
+  return flight.read({ intervals, whole: intervals.some(({ end }) => end === Number.POSITIVE_INFINITY), ...turn });
+}
+
+/**
+ * Has all of it brought, as long as the signal allows. @returns whether no more will come. @throws UpstreamError where the
+ * upstream did not deliver: it was asked often enough.
+ */
 async function ends(flight: Flight, turn: Turn, signal: AbortSignal): Promise<boolean> {
   const forget = flight.expect(turn);
-  try {
-    await abortable(flight.over, signal);
-    return true;
-  } catch {
-    return false;
-  } finally {
-    forget();
-  }
+  const outcome = await abortable(flight.over, signal)
+    .catch(() => stillComing)
+    .finally(forget);
+  if (outcome instanceof UpstreamError) throw outcome;
+  return outcome !== stillComing;
 }
 
 /** The upstream says how large a blob is when it begins to send it. */

@@ -26,13 +26,13 @@ const idleAfterRanges = 10_000;
  * is whole, when every way to it has failed, or when nobody has been reading for a while. What it has is kept.
  */
 export class Flight {
-  readonly #finished = Promise.withResolvers<void>();
+  readonly #finished = Promise.withResolvers<unknown>();
   readonly registry: Registry;
   readonly digest: Digest;
   readonly blob: InflightBlob;
   readonly approach: Approach;
   readonly deliveries: Deliveries;
-  /** Resolves when it has ended and let go of its file. */
+  /** Resolves when it has ended and let go of its file, with why, where the blob did not land in storage. */
   readonly over = this.#finished.promise;
   readonly #plan: FlightPlan;
   readonly #context: FlightContext;
@@ -208,7 +208,7 @@ export class Flight {
 
   /** Ends it. What it holds is recorded, for the next one. `error` is what its readers get; `undefined` when there are none. */
   async end(error: unknown): Promise<void> {
-    if (this.signal.aborted) return this.over;
+    if (this.signal.aborted) return void (await this.over);
     this.#close(error);
     await this.#keeping.suspend().catch(() => {});
     await this.#over(error);
@@ -239,7 +239,7 @@ export class Flight {
   async #over(error: unknown): Promise<void> {
     this.#context.ended(error);
     await this.blob.release();
-    this.#finished.resolve();
+    this.#finished.resolve(error);
   }
 
   /** The upstream has it, and so large it is. Where it does not say so, it may send no more than a descriptor said. */

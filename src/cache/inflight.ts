@@ -39,7 +39,10 @@ export class InflightBlob implements ArrivingBlob {
   #size: number | undefined;
   #verified = false;
   #failure: Error | undefined;
+  /** Those that are about to read. */
+  #retained = 0;
   #released = false;
+  #closed: Promise<void> | undefined;
 
   constructor(ingest: Ingest, size: number | undefined, events: InflightEvents) {
     this.#ingest = ingest;
@@ -128,6 +131,19 @@ export class InflightBlob implements ArrivingBlob {
     return reader;
   }
 
+  /**
+   * Keeps the file open for somebody who is about to read.
+   * @returns what lets go of it, to be called once; `undefined` where it is closed already.
+   */
+  retain(): (() => Promise<void>) | undefined {
+    if (this.#closed !== undefined) return undefined;
+    this.#retained++;
+    return () => {
+      this.#retained--;
+      return this.#closeIfUnused();
+    };
+  }
+
   wanted(): void {
     this.#events.wanted();
   }
@@ -161,9 +177,10 @@ export class InflightBlob implements ArrivingBlob {
   }
 
   async #closeIfUnused(): Promise<void> {
-    if (!this.#released || this.#readers.size > 0) return;
-    await this.ingest.close();
-    this.#events.closed();
+    if (!this.#released || this.#readers.size + this.#retained > 0) return;
+    // Who reads of an end only comes and goes after it.
+    this.#closed ??= this.ingest.close().finally(() => this.#events.closed());
+    await this.#closed;
   }
 
   async #put(gap: Interval, buffers: readonly Buffer[]): Promise<void> {
