@@ -81,13 +81,20 @@ export class Routes {
     const inName = rest.length > 0 ? this.#byLabel.get(first) : undefined;
     const named = ns === undefined ? undefined : this.#required(ns);
     if (inName !== undefined && (named === undefined || named === inName)) return this.#route(inName, rest.join('/'));
-    const upstream = named ?? this.#byHost(host) ?? this.#fallback;
-    if (upstream === undefined) throw new RegistryError('NAME_UNKNOWN', { detail: 'there is no default upstream' });
-    return this.#route(upstream, name);
+    return this.#route(named ?? this.#byHost(host) ?? this.#default(name), name);
   }
 
   async close(): Promise<void> {
     await Promise.all([...this.#registries.values()].map((registry) => registry.close()));
+  }
+
+  /** Namespaces of Docker Hub have no dots: what begins like a host is meant for a registry that is not configured. */
+  #default(name: string): Upstream {
+    const fallback = this.#fallback;
+    if (fallback === undefined) throw new RegistryError('NAME_UNKNOWN', { detail: 'there is no default upstream' });
+    const isElsewhere = fallback.registry.name === 'docker.io' && /^[^/]*[.:][^/]*\//.test(name);
+    if (isElsewhere) throw new RegistryError('NAME_UNKNOWN', { detail: 'this upstream is not configured' });
+    return fallback;
   }
 
   #required(label: string): Upstream {

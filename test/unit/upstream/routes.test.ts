@@ -45,7 +45,7 @@ const routings: readonly (readonly [asked: Asked, route: string])[] = [
   [{ name: 'quay.io/busybox' }, 'quay.io busybox'],
   [{ name: 'quay.io' }, 'docker.io library/quay.io'],
   [{ name: 'host/a/b' }, 'host.test:5000 a/b'],
-  [{ name: 'ghost.io/a/b' }, 'docker.io ghost.io/a/b'],
+  [{ name: 'ghost.io/a/b' }, 'NAME_UNKNOWN'],
   // The segment before /v2/ counts before all.
   [{ prefix: 'quay.io', name: 'docker.io/a', ns: 'docker.io', host: 'docker.io' }, 'quay.io docker.io/a'],
   [{ prefix: 'Hub', name: 'a' }, 'docker.io library/a'],
