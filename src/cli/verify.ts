@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../async/clock.ts';
 import { Demotion } from '../cache/demotion.ts';
@@ -65,7 +66,9 @@ async function* verdicts(
   }
 }
 
+/** Where no mirror has ever been, nothing is there to verify, and nothing is made. */
 async function* verdictsOffline(dataDir: string): AsyncGenerator<Record<string, unknown>> {
+  if (!existsSync(dataDir)) return;
   const storage = await DiskStorage.open(dataDir);
   const catalog = new SqliteCatalog(join(dataDir, 'catalog.db'));
   try {

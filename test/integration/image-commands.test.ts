@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { digestOf, hexOf } from '../../src/oci/digest.ts';
@@ -70,6 +70,18 @@ test('without a mirror a repair only marks what is damaged, and says so; the nex
   const before = scene.upstream.blobBytes;
   assert.ok((await fetchRaw(`${next.url}/v2/team/app/blobs/sha256:${hex}`)).body.equals(scene.layer));
   assert.equal(scene.upstream.blobBytes - before, chunkSize);
+});
+
+test('where no mirror has ever been there is nothing to verify, and nothing is made', async (t) => {
+  const scene = await setScene(t);
+  await scene.mirror.close();
+  const dataDir = join(tempDir(), 'nowhere');
+  const config = join(tempDir(), 'weir.yaml');
+  writeFileSync(config, `dataDir: ${dataDir}\nadmin: ${new URL(scene.mirror.adminUrl).host}\n`);
+  const { code, stdout, stderr } = await weir('verify', '--config', config);
+  assert.deepEqual([code, stdout], [0, '']);
+  assert.match(stderr, /0 blobs, 0 wrong/);
+  assert.equal(existsSync(dataDir), false);
 });
 
 test('what is missing at the end of warming is said, and ends with 1; a wrong call with 2', async (t) => {
