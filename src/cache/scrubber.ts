@@ -31,6 +31,8 @@ const restAfterSlice = 62.5;
 const lookAgain = 1000;
 /** Milliseconds that a round waits for others in all: a mirror that is never idle is gone through once a week as well. */
 const roundPatience = 6 * 24 * 60 * 60_000;
+/** Milliseconds from the start to the first round. */
+const restBefore = 10 * 60_000;
 /** Milliseconds between one round through all blobs and the next. */
 const restBetween = 24 * 60 * 60_000;
 
@@ -116,9 +118,9 @@ export class Scrubber {
 
   async #run(signal: AbortSignal): Promise<void> {
     await this.adopt(signal);
-    for (;;) {
-      await sleep(this.#parts.clock, restBetween, signal);
-      const digests = this.digests();
+    for (let wait = restBefore; ; wait = restBetween) {
+      await sleep(this.#parts.clock, wait, signal);
+      const digests = fromAnywhere(this.digests());
       const slices = digests.length + this.#parts.catalog.usage.bytes() / slice;
       for (const digest of digests) {
         await this.#verify(digest, signal, () => this.#rest(digest, roundPatience / slices, signal));
@@ -158,6 +160,12 @@ export class Scrubber {
       return undefined;
     }
   }
+}
+
+/** The same ones from another one on each time: who never gets to the end comes to all of them as well. */
+function fromAnywhere(digests: readonly Digest[]): Digest[] {
+  const first = Math.floor(Math.random() * digests.length);
+  return [...digests.slice(first), ...digests.slice(0, first)];
 }
 
 function checksumsOf(pieces: readonly Piece[]): Uint32Array {

@@ -21,6 +21,7 @@ class Scene {
   /** How many slices were hashed. */
   hashed = 0;
   open = 0;
+  readonly opened: Digest[] = [];
 
   constructor(t: TestContext) {
     for (const digest of digests) this.catalog.blobs.add({ digest, size: 3 * slice, usedAt: 0 }, new Uint32Array(12));
@@ -45,6 +46,7 @@ class Scene {
 
   #blob(digest: Digest): StoredBlob {
     this.open++;
+    this.opened.push(digest);
     return {
       size: 3 * slice,
       hash: async () => {
@@ -70,7 +72,7 @@ class Scene {
 
 test('while anybody is served nothing is hashed gently; it goes on as soon as nobody is', async (t) => {
   const scene = new Scene(t);
-  await scene.pass(day + 3 * 60_000);
+  await scene.pass(13 * 60_000);
   const before = scene.hashed;
   assert.ok(before > 0 && before < 9);
   scene.busy = true;
@@ -79,6 +81,16 @@ test('while anybody is served nothing is hashed gently; it goes on as soon as no
   scene.busy = false;
   await scene.pass(60 * 60_000);
   assert.equal(scene.hashed, 9);
+});
+
+test('a mirror that never runs for long comes to every blob as well', async (t) => {
+  const firsts = new Set<Digest | undefined>();
+  for (let start = 0; start < 60; start++) {
+    const scene = new Scene(t);
+    await scene.pass(11 * 60_000);
+    firsts.add(scene.opened[0]);
+  }
+  assert.deepEqual(firsts, new Set(digests));
 });
 
 test('a mirror that is never idle is gone through within a week as well', async (t) => {
@@ -93,7 +105,7 @@ test('a mirror that is never idle is gone through within a week as well', async 
 test('what is evicted while its rest waits for others is let go of', async (t) => {
   const scene = new Scene(t);
   scene.busy = true;
-  await scene.pass(day + 60_000);
+  await scene.pass(11 * 60_000);
   assert.equal(scene.open, 1);
   for (const digest of digests) scene.catalog.blobs.remove(digest);
   await scene.pass(10 * 60_000);
