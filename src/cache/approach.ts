@@ -50,6 +50,13 @@ export class Approach {
     return Math.max(0, this.#pausedUntil - this.#clock.now());
   }
 
+  /** Calls back as soon as there is no pause. Timers may be early, and a pause may grow. */
+  afterPause(over: () => void): void {
+    const { pause } = this;
+    if (pause === 0) over();
+    else this.#clock.after(Math.ceil(pause), () => this.afterPause(over));
+  }
+
   /** The best attempt now: one that is limited where there is no other; `undefined` when every one was refused. */
   next(): Attempt | undefined {
     const attempts = this.#endpoints()

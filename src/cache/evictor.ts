@@ -22,6 +22,7 @@ const batch = 64;
 export class Evictor {
   readonly #parts: EvictorParts;
   #last: Promise<unknown> = Promise.resolve();
+  #leaving = 0;
 
   constructor(parts: EvictorParts) {
     this.#parts = parts;
@@ -37,6 +38,16 @@ export class Evictor {
       .then(() => this.#run(bytes).catch((error) => Promise.reject(asStorageError(error))));
     this.#last = run;
     return run;
+  }
+
+  /** Bytes that lie in storage still, though their record is gone. */
+  get leaving(): number {
+    return this.#leaving;
+  }
+
+  /** Resolves when a run that goes on has ended, however it ends. */
+  async settled(): Promise<void> {
+    await this.#last.catch(() => {});
   }
 
   /** Removes one piece of content, whatever it is. @throws StorageError */
@@ -60,7 +71,10 @@ export class Evictor {
     for (const victim of victims) {
       // It may have come into use while others went.
       if (this.#parts.uses.has(victim.digest)) continue;
-      await this.remove(victim);
+      this.#leaving = victim.bytes;
+      await this.remove(victim).finally(() => {
+        this.#leaving = 0;
+      });
       this.#parts.metrics.evictedBytes.inc(victim.bytes);
     }
     return true;

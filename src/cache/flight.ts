@@ -172,13 +172,17 @@ export class Flight {
 
   /** Bytes have come. @throws StorageError, IntegrityError: then it ends */
   async deliver(claim: Claim, start: number, buffers: readonly Buffer[]): Promise<void> {
+    const bytes = buffers.reduce((sum, { length }) => sum + length, 0);
     if (claim.stalled) this.#claims.resume(claim);
+    while (!this.#keeping.hasRoomFor(bytes)) await this.#keeping.waitForRoom(bytes);
     if (!this.ranged) await this.#keeping.passing?.turn(start, this.signal);
+    // What comes after its end is not recorded any more.
+    if (this.signal.aborted) return;
     await this.blob.write(start, buffers).catch((error: unknown) => {
       void this.end(error);
       throw error;
     });
-    claim.position = start + buffers.reduce((sum, { length }) => sum + length, 0);
+    claim.position = start + bytes;
     this.#claims.delivered(claim);
   }
 
@@ -201,7 +205,7 @@ export class Flight {
   /** An attempt failed. Goes on in another way, later, or gives up. @returns whether it goes on. */
   failed(attempt: Attempt, error: UpstreamError): boolean {
     const goesOn = this.approach.failed(attempt, error);
-    if (goesOn) this.#resumeAfterPause();
+    if (goesOn) this.approach.afterPause(() => this.#context.wanted());
     else void this.end(error);
     return goesOn;
   }
@@ -246,7 +250,8 @@ export class Flight {
   #settle(size = this.blob.size): void {
     if (size === undefined) return;
     if (this.blob.size === undefined) this.blob.settleSize(size);
-    void this.#keeping.makeRoom(size);
+    // Whoever brings bytes waits for it, and is told when it fails.
+    this.#keeping.makeRoom(size).catch(() => {});
     this.#digesting.advance();
   }
 
@@ -266,13 +271,6 @@ export class Flight {
     if (!this.#isWanted) return undefined;
     const gap = this.#claims.gap({ start: 0, end: this.blob.size ?? Number.POSITIVE_INFINITY });
     return gap && this.#expectation.want(gap);
-  }
-
-  /** Timers may be early: the pause decides when it is over. */
-  #resumeAfterPause(): void {
-    const { pause } = this.approach;
-    if (pause === 0 || this.signal.aborted) this.#context.wanted();
-    else this.#context.clock.after(Math.ceil(pause), () => this.#resumeAfterPause());
   }
 
   #matched(pieces: readonly Piece[]): void {

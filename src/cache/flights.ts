@@ -132,9 +132,11 @@ export class Flights {
   ): Promise<Flight> {
     const { catalog, clock, idleFlight } = this.#context;
     const known = size === undefined ? undefined : catalog.partials.find(registry.name, digest, size);
-    const name = known?.name ?? `${hexOf(digest)}.${randomUUID().slice(0, 8)}`;
-    const place = await this.#place(name, digest, Math.min(size ?? firstRoom, firstRoom));
-    const recorded = known === undefined || place.unkept ? [] : catalog.partials.pieces(name);
+    const fresh = `${hexOf(digest)}.${randomUUID().slice(0, 8)}`;
+    const place = await this.#place(known?.name ?? fresh, digest, Math.min(size ?? firstRoom, firstRoom));
+    // Where it cannot go on with what is there, that stays as it is, for another time.
+    const name = place.unkept ? fresh : (known?.name ?? fresh);
+    const recorded = catalog.partials.pieces(name);
     const scheduler = this.#scheduler(registry);
     const plan = { registry, digest, size, name, recorded, precaution, ...place };
     const flight: Flight = new Flight(plan, {

@@ -43,6 +43,7 @@ export class InflightBlob implements ArrivingBlob {
   #retained = 0;
   #released = false;
   #closed: Promise<void> | undefined;
+  #writes: Promise<unknown> = Promise.resolve();
 
   constructor(ingest: Ingest, size: number | undefined, events: InflightEvents) {
     this.#ingest = ingest;
@@ -96,7 +97,18 @@ export class InflightBlob implements ArrivingBlob {
   }
 
   /** Writes what is not there yet of these bytes. @throws StorageError */
-  async write(start: number, buffers: readonly Buffer[]): Promise<void> {
+  write(start: number, buffers: readonly Buffer[]): Promise<void> {
+    const writing = this.#write(start, buffers);
+    this.#writes = Promise.allSettled([this.#writes, writing]);
+    return writing;
+  }
+
+  /** Resolves when all that is being written now is there, or has failed. */
+  async settled(): Promise<void> {
+    await this.#writes;
+  }
+
+  async #write(start: number, buffers: readonly Buffer[]): Promise<void> {
     const end = start + buffers.reduce((sum, { length }) => sum + length, 0);
     for (let gap = this.#written.firstGap({ start, end }); gap; gap = this.#written.firstGap({ start: gap.end, end })) {
       this.#written.add(gap);

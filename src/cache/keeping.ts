@@ -10,6 +10,11 @@ import { Passing } from './passing.ts';
 import type { Room } from './space.ts';
 import { type Want, wantOf } from './wants.ts';
 
+/** What is kept. */
+export interface KeptPlan extends Pick<FlightPlan, 'digest' | 'name' | 'ingest' | 'room' | 'recorded'> {
+  readonly registry: Pick<FlightPlan['registry'], 'name'>;
+}
+
 /** What its flight says and is told. */
 export interface KeepingEvents {
   /** These bytes are no longer there: who needs them fetches them again. */
@@ -18,13 +23,15 @@ export interface KeepingEvents {
 
 const checkpointEvery = 2000;
 const checkpointBytes = 64 * 1024 * 1024;
+/** Of a blob whose size nobody has said, room is made for so many bytes more than have come. */
+const roomAhead = 4 * 1024 * 1024;
 
 /**
  * What becomes of the bytes of a flight: recorded as they come, stored when all are right, forgotten when they are not;
  * or passed on only, where there is no room.
  */
 export class Keeping {
-  readonly #plan: FlightPlan;
+  readonly #plan: KeptPlan;
   readonly #blob: InflightBlob;
   readonly #context: KeepingContext;
   readonly #events: KeepingEvents;
@@ -32,17 +39,19 @@ export class Keeping {
   readonly #journal: Journal;
   readonly #room: Room | undefined;
   #passing: Passing | undefined;
-  #isPlaced = false;
+  readonly #recorded: number;
+  #growing: Promise<void> | undefined;
   #ended = false;
   #cancelCheckpoint: Cancel = () => {};
 
-  constructor(plan: FlightPlan, blob: InflightBlob, context: KeepingContext, events: KeepingEvents) {
+  constructor(plan: KeptPlan, blob: InflightBlob, context: KeepingContext, events: KeepingEvents) {
     this.#plan = plan;
     this.#blob = blob;
     this.#context = context;
     this.#events = events;
     this.#ingest = plan.ingest;
     this.#room = plan.room;
+    this.#recorded = plan.recorded.reduce((sum, { start, end }) => sum + end - start, 0);
     this.#journal = new Journal(context.catalog.partials, this.#ingest, blob.held);
   }
 
@@ -66,15 +75,37 @@ export class Keeping {
     });
   }
 
-  /** The upstream has said how large it is: only now others may have to go for it. */
-  async makeRoom(size: number): Promise<void> {
-    if (this.#passing || this.#isPlaced) return;
-    this.#isPlaced = true;
+  /** Whether so many more bytes may be written, or need no room. */
+  hasRoomFor(bytes: number): boolean {
+    const needed = this.#recorded + this.#blob.written.bytes + bytes;
+    return this.#hasRoom(Math.min(needed, this.#blob.size ?? needed));
+  }
+
+  /** Resolves when there may be room for so many more bytes, or when it is known that there is none: they are passed on. */
+  async waitForRoom(bytes: number): Promise<void> {
+    await this.makeRoom(this.#blob.size ?? this.#recorded + this.#blob.written.bytes + bytes + roomAhead);
+  }
+
+  /** The upstream has begun to send a blob of so many bytes: only now others may have to go for it. */
+  async makeRoom(bytes: number): Promise<void> {
+    if (this.#hasRoom(bytes)) return;
+    this.#growing ??= this.#grow(bytes).finally(() => {
+      this.#growing = undefined;
+    });
+    await this.#growing;
+  }
+
+  #hasRoom(bytes: number): boolean {
+    return this.#passing !== undefined || this.#ended || bytes <= (this.#room?.bytes ?? 0);
+  }
+
+  async #grow(bytes: number): Promise<void> {
     try {
-      if ((await this.#room?.grow(size)) === false) this.pass(undefined);
+      if ((await this.#room?.grow(bytes)) === false) this.pass(undefined);
       // It may have ended meanwhile.
       if (this.#ended) this.#room?.release();
     } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
       this.pass(error);
     }
   }
@@ -111,6 +142,7 @@ export class Keeping {
   /** Leaves the content as it is, for whoever goes on with it. What cannot be recorded is forgotten. */
   async suspend(): Promise<void> {
     this.#cancelCheckpoint();
+    await this.#blob.settled();
     await this.#checkpoint();
     if (!this.#isRecorded()) await this.forget();
     this.#end();

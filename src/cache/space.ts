@@ -16,7 +16,7 @@ export interface SpaceLimits {
 export interface SpaceParts {
   readonly catalog: Catalog;
   readonly storage: Pick<StorageDriver, 'capacity'>;
-  readonly evictor: Pick<Evictor, 'free'>;
+  readonly evictor: Pick<Evictor, 'free' | 'leaving' | 'settled'>;
   readonly clock: Clock;
   /** What is in force. */
   readonly limits: () => SpaceLimits;
@@ -24,6 +24,8 @@ export interface SpaceParts {
 
 /** Room that is kept for arriving content. */
 export interface Room {
+  /** Bytes that it has room for: no more of it may lie on the disk. */
+  readonly bytes: number;
   /** How many of its bytes have been written: these the file system knows of itself. */
   written: number;
   /**
@@ -33,6 +35,13 @@ export interface Room {
   grow(bytes: number): Promise<boolean>;
   /** It is not needed any more: the content is recorded, or gone. */
   release(): void;
+}
+
+/** Room as it is counted. */
+interface KeptRoom extends Room {
+  /** What the content is called in storage. */
+  readonly name: string;
+  bytes: number;
 }
 
 /** Below this part of all there is, room is made before anybody needs it. */
@@ -46,8 +55,7 @@ const lateBy = 30_000;
 /** How much is kept, and what there is room for. What arrives has its room before its first byte is written. */
 export class Space {
   readonly #parts: SpaceParts;
-  /** What there is room for, with its size. */
-  readonly #rooms = new Map<Room, { readonly name: string; readonly bytes: number }>();
+  readonly #rooms = new Set<KeptRoom>();
   /** What was removed last, how much was free before, and until when (monotonic) it counts though it is not seen to be free. */
   #removed = { bytes: 0, before: 0, until: 0 };
 
@@ -61,9 +69,11 @@ export class Space {
    */
   async reserve(name: string, more: number): Promise<Room | undefined> {
     const written = this.#parts.catalog.partials.bytes(name);
-    const room: Room = {
+    const room: KeptRoom = {
+      name,
+      bytes: written,
       written,
-      grow: (bytes) => this.#grow(room, name, bytes),
+      grow: (bytes) => this.#grow(room, bytes),
       release: () => void this.#rooms.delete(room),
     };
     return (await room.grow(written + more)) ? room : undefined;
@@ -71,6 +81,7 @@ export class Space {
 
   /** Makes room before it is needed, when little is left. @throws StorageError */
   async makeRoom(): Promise<void> {
+    await this.#parts.evictor.settled();
     const capacity = await this.#parts.storage.capacity();
     const most = this.#most(capacity);
     const left = this.#left(capacity);
@@ -81,16 +92,18 @@ export class Space {
     }
   }
 
-  async #grow(room: Room, name: string, bytes: number): Promise<boolean> {
+  async #grow(room: KeptRoom, bytes: number): Promise<boolean> {
     for (;;) {
       const capacity = await this.#parts.storage.capacity();
-      const has = Math.max(this.#rooms.get(room)?.bytes ?? 0, this.#parts.catalog.partials.bytes(name));
-      const missing = bytes - has - this.#left(capacity);
-      if (bytes <= has || missing <= 0) {
-        this.#rooms.set(room, { name, bytes: Math.max(bytes, has) });
+      const missing = bytes - room.bytes - this.#left(capacity);
+      if (bytes <= room.bytes || missing <= 0) {
+        room.bytes = Math.max(bytes, room.bytes);
+        this.#rooms.add(room);
         return true;
       }
-      if (bytes > this.#most(capacity) || !(await this.#evict(missing, capacity))) return false;
+      // What is leaving may be enough.
+      if (this.#parts.evictor.leaving > 0) await this.#parts.evictor.settled();
+      else if (bytes > this.#most(capacity) || !(await this.#evict(missing, capacity))) return false;
     }
   }
 
@@ -118,10 +131,10 @@ export class Space {
 
   /** What is left now; less than nothing where too much is kept. */
   #left({ total, free }: Capacity): number {
-    const { catalog, limits } = this.#parts;
-    let kept = catalog.usage.bytes();
+    const { catalog, evictor, limits } = this.#parts;
+    let kept = catalog.usage.bytes() + evictor.leaving;
     let unwritten = 0;
-    for (const [{ written }, { name, bytes }] of this.#rooms) {
+    for (const { name, bytes, written } of this.#rooms) {
       kept += Math.max(0, bytes - catalog.partials.bytes(name));
       unwritten += Math.max(0, bytes - written);
     }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { Evictor } from '../../../src/cache/evictor.ts';
 import { Space } from '../../../src/cache/space.ts';
 import { Uses } from '../../../src/cache/uses.ts';
@@ -15,23 +16,28 @@ const blobBytes = 10;
 class Scene {
   readonly clock = new FakeClock();
   readonly space: Space;
+  readonly catalog: SqliteCatalog;
   free = 90;
   removed = 0;
+  /** What the disk waits for before it removes anything. */
+  before: Promise<void> = Promise.resolve();
 
-  constructor(t: TestContext, { late }: { late: boolean }) {
+  constructor(t: TestContext, { late, maxSize = 10 ** 6 }: { late: boolean; maxSize?: number }) {
     const catalog = new SqliteCatalog(':memory:');
+    this.catalog = catalog;
     t.after(() => catalog.close());
     for (let index = 0; index < blobs; index++) {
       catalog.blobs.add({ digest: digestOf(Buffer.of(index)), size: blobBytes, usedAt: index }, new Uint32Array());
     }
     const remove = async () => {
+      await this.before;
       this.removed += blobBytes;
       if (!late) this.free += blobBytes;
     };
     const storage = { remove, removeIngest: remove, capacity: async () => ({ total: 2000, free: this.free }) };
     const uses = new Uses();
     const evictor = new Evictor({ catalog, storage, uses, metrics: new Metrics(), forgotten: () => {} });
-    const limits = () => ({ maxSize: 10 ** 6, minFree: 100 });
+    const limits = () => ({ maxSize, minFree: 100 });
     this.space = new Space({ catalog, storage, evictor, clock: this.clock, limits });
   }
 }
@@ -60,4 +66,25 @@ test('what is not seen to be free after half a minute was not free: more goes', 
   late.clock.advance(2000);
   await late.space.makeRoom();
   assert.ok(late.removed > first);
+});
+
+test('what has lost its record takes its room until it has left the disk: nobody else is given that before', async (t) => {
+  const scene = new Scene(t, { late: false, maxSize: blobs * blobBytes });
+  scene.free = 1000;
+  const leaves = Promise.withResolvers<void>();
+  scene.before = leaves.promise;
+  let granted = 0;
+  const grow = async (name: string) => {
+    assert.ok(await scene.space.reserve(name, blobBytes));
+    granted += blobBytes;
+    // What lies on the disk, with all that may be written.
+    assert.ok(blobs * blobBytes - scene.removed + granted <= blobs * blobBytes, `${scene.removed}, ${granted}`);
+  };
+  const first = grow('a');
+  while (scene.catalog.usage.bytes() === blobs * blobBytes) await setImmediate();
+  const second = grow('b');
+  for (let turn = 0; turn < 20; turn++) await setImmediate();
+  leaves.resolve();
+  await Promise.all([first, second]);
+  assert.equal(scene.removed, 2 * blobBytes);
 });
