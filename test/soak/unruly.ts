@@ -1,18 +1,45 @@
 import { newEnds } from '../support/ends.ts';
+import { unlessHeldUp } from '../support/held-up.ts';
 import { pullFromUnruly, type WayReport } from '../support/unruly.ts';
 
 // Nodes that pull while the upstream misbehaves at random. Arguments: pulls (2000), seed (1).
 
 const [pulls = '2000', seed = '1'] = process.argv.slice(2);
-const batch = 200;
+/** A batch is done again where the machine stood still for so long that a watchdog may have seen that. */
+const batch = 50;
+const diagnostic = (text: string) => void process.stderr.write(`${text}\n`);
+const nothing: WayReport = { pulls: 0, cancelled: 0, failed: 0, errors: [], longestGap: 0, refused: 0 };
+
+async function pullBatch(count: number, batchSeed: number): ReturnType<typeof pullFromUnruly> {
+  const ends = newEnds();
+  const report = await pullFromUnruly(ends, count, batchSeed);
+  await ends.end();
+  return report;
+}
+
+function add(all: WayReport, more: WayReport): WayReport {
+  return {
+    pulls: all.pulls + more.pulls,
+    cancelled: all.cancelled + more.cancelled,
+    failed: all.failed + more.failed,
+    errors: [...all.errors, ...more.errors],
+    longestGap: Math.max(all.longestGap, more.longestGap),
+    refused: all.refused + more.refused,
+  };
+}
+
 const line = (name: string, { pulls: all, cancelled, failed, longestGap }: WayReport) =>
   `${name} | ${all} | ${cancelled} | ${failed} | ${Math.round(longestGap)} ms\n`;
 
-process.stdout.write('way | pulls | cancelled | failed otherwise | longest silence\n');
+let weir = nothing;
+let unprotected = nothing;
+process.stdout.write('way | pulls so far | cancelled | failed otherwise | longest silence\n');
 for (let done = 0; done < Number(pulls); done += batch) {
-  const ends = newEnds();
-  const report = await pullFromUnruly(ends, Math.min(batch, Number(pulls) - done), Number(seed) * 1000 + done / batch);
-  await ends.end();
-  process.stdout.write(line('Weir', report.weir) + line('unprotected', report.unprotected));
-  if (report.weir.cancelled + report.weir.failed > 0) process.exitCode = 1;
+  const count = Math.min(batch, Number(pulls) - done);
+  const report = await unlessHeldUp({ diagnostic }, () => pullBatch(count, Number(seed) * 1000 + done / batch));
+  weir = add(weir, report.weir);
+  unprotected = add(unprotected, report.unprotected);
+  process.stdout.write(line('Weir', weir) + line('unprotected', unprotected));
 }
+for (const error of weir.errors) process.stderr.write(`${error}\n`);
+if (weir.cancelled + weir.failed > 0) process.exitCode = 1;
