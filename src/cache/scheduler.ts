@@ -22,8 +22,10 @@ const spanSeconds = 2;
 /** Workers that are kept for first spans, and for pulls that have none at work. */
 const keptForFirst = 2;
 
-/** Hedges take this part of the workers at most. */
+/** Of all workers, this part may be fetching at a time what others have stalled with. */
 const hedgeShare = 1 / 4;
+/** Workers that have stalled hold up nobody, but are no more than so many times `connections`, with all others. */
+const mostWorkers = 2;
 
 /** A part of a blob that did not come as it should, and is asked for again. */
 export interface Repair {
@@ -59,8 +61,8 @@ export class Scheduler {
   readonly #flights = new Set<Flight>();
   /** Bytes per second that one connection brings, by endpoint. */
   readonly #rates = new Map<string, number>();
-  /** What is being fetched, and for whom. */
-  readonly #running = new Map<Claim, Share>();
+  /** What is being fetched, of which flight, and for whom. */
+  readonly #running = new Map<Claim, { readonly flight: Flight; readonly share: Share }>();
   #served = 0;
 
   constructor(upstream: SchedulerUpstream, clock: Clock, events: SchedulerEvents) {
@@ -85,10 +87,21 @@ export class Scheduler {
     return this.#upstream.settings.connections;
   }
 
-  /** Workers in use. Of those that have stalled, some do not count: hedges take their place. */
+  /** Workers that have not stalled. */
   get #busy(): number {
-    const stalled = [...this.#running.keys()].filter((claim) => claim.stalled).length;
-    return this.#running.size - Math.min(stalled, Math.ceil(this.#connections * hedgeShare));
+    return [...this.#running.keys()].filter((claim) => !claim.stalled).length;
+  }
+
+  /** Workers that fetch what others have stalled with. */
+  get #hedges(): number {
+    return [...this.#running].filter(([claim, { flight }]) => !claim.stalled && this.#hasStalled(flight, claim)).length;
+  }
+
+  /** Whether somebody has stalled where this begins. */
+  #hasStalled(flight: Flight, { start }: Pick<Claim, 'start'>): boolean {
+    return [...this.#running].some(
+      ([claim, of]) => claim.stalled && of.flight === flight && claim.position <= start && start < claim.end,
+    );
   }
 
   /** Workers that one blob may have while others are wanted. */
@@ -99,11 +112,13 @@ export class Scheduler {
   #next(): { flight: Flight; want: Want } | undefined {
     const busy = this.#busy;
     // Whatever is wanted has to wait: it is not worth finding out.
-    if (busy >= this.#connections) return undefined;
+    if (busy >= this.#connections || this.#running.size >= mostWorkers * this.#connections) return undefined;
+    const mayHedge = this.#hedges < this.#connections * hedgeShare;
     const candidates: { flight: Flight; want: Want }[] = [];
     for (const flight of this.#flights) {
       const want = flight.want();
-      if (want !== undefined && busy < this.#capacityFor(want)) candidates.push({ flight, want });
+      if (want === undefined || busy >= this.#capacityFor(want)) continue;
+      if (mayHedge || !this.#hasStalled(flight, want)) candidates.push({ flight, want });
     }
     const others = candidates.filter(({ want }) => want.urgency < urgency.unread).length > 1;
     const fair = candidates.filter(({ flight }) => !others || flight.spans < this.#half);
@@ -134,7 +149,7 @@ export class Scheduler {
 
   /** Spans that are being fetched for a pull, but for those that have stalled. */
   #spansFor(share: Share): number {
-    return [...this.#running].filter(([claim, owner]) => owner === share && !claim.stalled).length;
+    return [...this.#running].filter(([claim, of]) => of.share === share && !claim.stalled).length;
   }
 
   #launch(flight: Flight, want: Want): void {
@@ -144,7 +159,7 @@ export class Scheduler {
       return;
     }
     const claim = flight.claim(flight.ranged ? spanOf(want, this.#lengthOf(flight, want, attempt)) : want);
-    this.#running.set(claim, want.share);
+    this.#running.set(claim, { flight, share: want.share });
     want.share.servedAt = ++this.#served;
     flight.deliveries.asked(attempt.endpoint);
     void this.#fetch(flight, attempt, claim).finally(() => {

@@ -76,6 +76,8 @@ export class SpanWorker {
         watchdog.wait(this.#stallTimeout());
       }
     } finally {
+      // What is waited for now is the disk, or a reader: no silence of the upstream.
+      watchdog.pause();
       await part.close();
       await behind.flush();
     }

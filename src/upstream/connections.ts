@@ -16,7 +16,9 @@ export interface Line {
 }
 
 const connectTimeout = 3000;
-/** Connections beyond those that carry blobs, so that a manifest or a token never waits for a layer. */
+/** As many as may carry blobs, or have stalled with one. */
+const blobConnections = 2;
+/** Connections beyond those, so that a manifest or a token never waits for a layer. */
 const spareConnections = 8;
 const maxForeignHosts = 64;
 const maxHeaderSize = 32 * 1024;
@@ -44,7 +46,7 @@ export class Connections {
   /** `authorities`: the PEM text of further ones. */
   constructor(settings: UpstreamSettings, authorities: string | undefined) {
     this.#settings = settings;
-    this.#connections = settings.connections + spareConnections;
+    this.#connections = blobConnections * settings.connections + spareConnections;
     this.#tls = tlsOptions(settings, authorities);
     this.#bypasses = parseNoProxy(settings.proxy.except);
     this.#endpoints = new Map(settings.endpoints.map((origin) => [origin, this.#lineToEndpoint(origin)]));

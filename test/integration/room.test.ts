@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { systemClock } from '../../src/async/clock.ts';
 import { Flights } from '../../src/cache/flights.ts';
 import { Uses } from '../../src/cache/uses.ts';
 import { SqliteCatalog } from '../../src/catalog/sqlite.ts';
@@ -10,6 +9,7 @@ import { digestOf } from '../../src/oci/digest.ts';
 import { DiskStorage } from '../../src/storage/disk.ts';
 import { Routes } from '../../src/upstream/routes.ts';
 import { fetchRaw } from '../support/client.ts';
+import { FakeClock } from '../support/clock.ts';
 import { always, slow } from '../support/faults.ts';
 import { HeldRoom } from '../support/held-room.ts';
 import { collectLog, settingsOf, upstreamConfig } from '../support/mirror.ts';
@@ -44,19 +44,20 @@ test('however much comes at once, no more lies on the disk than may, at no momen
   assert.ok(most <= limit + spare, `${most} bytes of ${limit}`);
 });
 
-test('nothing is written that there is no room for yet, however fast it comes', async (t) => {
+test('nothing is written that there is no room for yet, however fast it comes; and that is no silence of the upstream', async (t) => {
   const upstream = await FakeRegistry.start();
   const dataDir = tempDir();
   const settings = settingsOf({ ...upstreamConfig(upstream.url), dataDir });
-  const shared = { clock: systemClock, metrics: new Metrics() };
+  const shared = { clock: new FakeClock(), metrics: new Metrics() };
   const routes = new Routes(settings, shared.clock, collectLog([]), shared.metrics);
   const storage = await DiskStorage.open(dataDir);
   const catalog = new SqliteCatalog(join(dataDir, 'catalog.db'));
   const room = new HeldRoom(mib / 4);
+  let repairs = 0;
   const flights = new Flights({
     ...{ ...shared, storage, catalog, uses: new Uses(), space: { reserve: async () => room } },
     idleFlight: () => 60_000,
-    events: () => ({ received() {}, repaired() {} }),
+    events: () => ({ received() {}, repaired: () => repairs++ }),
     ended() {},
     passes() {},
   });
@@ -83,6 +84,8 @@ test('nothing is written that there is no room for yet, however fast it comes', 
     return still;
   });
   assert.ok(diskBytes(dataDir) <= room.bytes, `${diskBytes(dataDir)} bytes`);
+  shared.clock.advance(59_000);
+  assert.equal(repairs, 0);
   room.answer(true);
   assert.equal(await flight.over, undefined);
   assert.deepEqual([room.asked, diskBytes(dataDir) >= blob.length], [[blob.length], true]);
