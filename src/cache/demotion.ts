@@ -35,8 +35,10 @@ export class Demotion {
     if (record === undefined) return;
     const { size } = record;
     const checksums = catalog.blobs.checksums(digest);
-    catalog.blobs.remove(digest);
-    if (checksums.length !== Math.ceil(size / chunkSize)) return storage.remove(digest);
+    if (checksums.length !== Math.ceil(size / chunkSize)) {
+      catalog.blobs.remove(digest);
+      return storage.remove(digest);
+    }
     const other = catalog.partials.find(upstream, digest, size);
     if (other !== undefined) {
       catalog.partials.remove(other.name);
@@ -47,7 +49,14 @@ export class Demotion {
     const pieces = [...checksums].map((crc, index) => {
       return { start: index * chunkSize, end: Math.min(size, (index + 1) * chunkSize), crc };
     });
-    catalog.partials.put({ name, upstream, digest, size, usedAt: clock.wall() });
-    catalog.partials.record(name, [...checksums.keys()], pieces);
+    try {
+      // In one go, so that its bytes are counted at any moment, and once.
+      catalog.blobs.remove(digest);
+      catalog.partials.put({ name, upstream, digest, size, usedAt: clock.wall() });
+      catalog.partials.record(name, [...checksums.keys()], pieces);
+    } catch (error) {
+      await storage.removeIngest(name);
+      throw error;
+    }
   }
 }

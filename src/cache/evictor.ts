@@ -22,6 +22,7 @@ const batch = 64;
 export class Evictor {
   readonly #parts: EvictorParts;
   #last: Promise<unknown> = Promise.resolve();
+  #runs = 0;
   #leaving = 0;
 
   constructor(parts: EvictorParts) {
@@ -33,9 +34,11 @@ export class Evictor {
    * @returns whether it has. @throws StorageError
    */
   free(bytes: number): Promise<boolean> {
+    this.#runs++;
     const run = this.#last
       .catch(() => {})
-      .then(() => this.#run(bytes).catch((error) => Promise.reject(asStorageError(error))));
+      .then(() => this.#run(bytes).catch((error) => Promise.reject(asStorageError(error))))
+      .finally(() => this.#runs--);
     this.#last = run;
     return run;
   }
@@ -45,7 +48,12 @@ export class Evictor {
     return this.#leaving;
   }
 
-  /** Resolves when a run that goes on has ended, however it ends. */
+  /** Whether something is being removed for want of room, or is about to be. */
+  get busy(): boolean {
+    return this.#runs > 0;
+  }
+
+  /** Resolves when the runs that have begun are over, however they end. */
   async settled(): Promise<void> {
     await this.#last.catch(() => {});
   }
@@ -53,14 +61,15 @@ export class Evictor {
   /** Removes one piece of content, whatever it is. @throws StorageError */
   async remove({ digest, name }: Pick<Evictable, 'digest' | 'name'>): Promise<void> {
     const { catalog, storage, uses } = this.#parts;
+    const bytes = name === undefined ? (catalog.blobs.find(digest)?.size ?? 0) : catalog.partials.bytes(name);
     // The record goes first: a file without a record is found at the next start, a record without a file is a lie.
-    if (name === undefined) {
-      catalog.blobs.remove(digest);
-      await storage.remove(digest);
-    } else {
-      catalog.partials.remove(name);
-      await storage.removeIngest(name);
-    }
+    if (name === undefined) catalog.blobs.remove(digest);
+    else catalog.partials.remove(name);
+    this.#leaving += bytes;
+    const removed = name === undefined ? storage.remove(digest) : storage.removeIngest(name);
+    await removed.finally(() => {
+      this.#leaving -= bytes;
+    });
     const manifests = catalog.manifests.abandon(digest, (kept) => uses.has(kept));
     if (manifests.length > 0) this.#parts.forgotten(manifests);
   }
@@ -71,10 +80,7 @@ export class Evictor {
     for (const victim of victims) {
       // It may have come into use while others went.
       if (this.#parts.uses.has(victim.digest)) continue;
-      this.#leaving = victim.bytes;
-      await this.remove(victim).finally(() => {
-        this.#leaving = 0;
-      });
+      await this.remove(victim);
       this.#parts.metrics.evictedBytes.inc(victim.bytes);
     }
     return true;

@@ -56,7 +56,10 @@ export class Flight {
       held: (interval) => this.#held(interval),
       wanted: () => this.#readersChanged(),
       unwritable: (error) => this.#keeping.pass(error),
-      closed: () => context.closed(),
+      closed: () => {
+        this.#keeping.closed();
+        context.closed();
+      },
     });
     this.#claims = new Claims(this.blob.held, this.blob.written);
     this.#keeping = new Keeping(plan, this.blob, context, {
@@ -242,7 +245,7 @@ export class Flight {
 
   async #over(error: unknown): Promise<void> {
     this.#context.ended(error);
-    await this.blob.release();
+    await this.blob.release().catch(() => {});
     this.#finished.resolve(error);
   }
 

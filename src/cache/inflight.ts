@@ -99,7 +99,8 @@ export class InflightBlob implements ArrivingBlob {
   /** Writes what is not there yet of these bytes. @throws StorageError */
   write(start: number, buffers: readonly Buffer[]): Promise<void> {
     const writing = this.#write(start, buffers);
-    this.#writes = Promise.allSettled([this.#writes, writing]);
+    // Of those that are over nothing is kept.
+    this.#writes = Promise.allSettled([this.#writes, writing]).then(() => undefined);
     return writing;
   }
 

@@ -102,8 +102,6 @@ export class Keeping {
   async #grow(bytes: number): Promise<void> {
     try {
       if ((await this.#room?.grow(bytes)) === false) this.pass(undefined);
-      // It may have ended meanwhile.
-      if (this.#ended) this.#room?.release();
     } catch (error) {
       if (!(error instanceof StorageError)) throw error;
       this.pass(error);
@@ -144,8 +142,9 @@ export class Keeping {
     this.#cancelCheckpoint();
     await this.#blob.settled();
     await this.#checkpoint();
-    if (!this.#isRecorded()) await this.forget();
-    this.#end();
+    if (!this.#isRecorded()) return this.forget();
+    this.#ended = true;
+    this.#room?.release();
   }
 
   /** The content is whole and right: it becomes a stored blob. @throws StorageError, and then it is forgotten */
@@ -164,22 +163,24 @@ export class Keeping {
       throw asStorageError(error);
     }
     tryWrite(() => catalog.partials.remove(name));
-    this.#end();
+    this.#ended = true;
+    this.#room?.release();
   }
 
-  /** The content is of no use to anybody. */
+  /** Nobody has the content open any more. */
+  closed(): void {
+    this.#room?.release();
+  }
+
+  /** The content is of no use to anybody. It takes its room as long as somebody reads it. */
   async forget(): Promise<void> {
     this.#cancelCheckpoint();
     this.#journal.close();
     // A record that stays is of nothing: the next start forgets it.
     tryWrite(() => this.#context.catalog.partials.remove(this.#plan.name));
     await this.#ingest.discard().catch(() => {});
-    this.#end();
-  }
-
-  #end(): void {
     this.#ended = true;
-    this.#room?.release();
+    this.#room?.settle();
   }
 
   /** Losing a record loses nothing but time, so a failure is left to the next one. */
@@ -194,7 +195,8 @@ export class Keeping {
   #isRecorded(): boolean {
     const { name, registry, digest } = this.#plan;
     const { size, held } = this.#blob;
-    if (size === undefined || held.bytes === 0 || this.#passing) return false;
+    // What an earlier flight left may not have been looked at yet.
+    if (size === undefined || held.bytes + this.#recorded === 0 || this.#passing) return false;
     return this.#context.catalog.partials.find(registry.name, digest, size)?.name === name;
   }
 }

@@ -16,7 +16,7 @@ export interface SpaceLimits {
 export interface SpaceParts {
   readonly catalog: Catalog;
   readonly storage: Pick<StorageDriver, 'capacity'>;
-  readonly evictor: Pick<Evictor, 'free' | 'leaving' | 'settled'>;
+  readonly evictor: Pick<Evictor, 'busy' | 'free' | 'leaving' | 'settled'>;
   readonly clock: Clock;
   /** What is in force. */
   readonly limits: () => SpaceLimits;
@@ -33,6 +33,8 @@ export interface Room {
    * @throws StorageError
    */
   grow(bytes: number): Promise<boolean>;
+  /** No more of it will be written: what lies on the disk takes it, until it is released. */
+  settle(): void;
   /** It is not needed any more: the content is recorded, or gone. */
   release(): void;
 }
@@ -42,6 +44,8 @@ interface KeptRoom extends Room {
   /** What the content is called in storage. */
   readonly name: string;
   bytes: number;
+  /** Whether no more is granted. */
+  over: boolean;
 }
 
 /** Below this part of all there is, room is made before anybody needs it. */
@@ -73,16 +77,27 @@ export class Space {
       name,
       bytes: written,
       written,
+      over: false,
       grow: (bytes) => this.#grow(room, bytes),
-      release: () => void this.#rooms.delete(room),
+      settle: () => {
+        room.over = true;
+        room.bytes = Math.min(room.bytes, room.written);
+      },
+      release: () => {
+        room.over = true;
+        this.#rooms.delete(room);
+      },
     };
     return (await room.grow(written + more)) ? room : undefined;
   }
 
   /** Makes room before it is needed, when little is left. @throws StorageError */
   async makeRoom(): Promise<void> {
-    await this.#parts.evictor.settled();
     const capacity = await this.#parts.storage.capacity();
+    if (this.#parts.evictor.busy) {
+      await this.#parts.evictor.settled();
+      return this.makeRoom();
+    }
     const most = this.#most(capacity);
     const left = this.#left(capacity);
     if (left < most * highMark) {
@@ -96,13 +111,14 @@ export class Space {
     for (;;) {
       const capacity = await this.#parts.storage.capacity();
       const missing = bytes - room.bytes - this.#left(capacity);
+      if (room.over) return false;
       if (bytes <= room.bytes || missing <= 0) {
         room.bytes = Math.max(bytes, room.bytes);
         this.#rooms.add(room);
         return true;
       }
-      // What is leaving may be enough.
-      if (this.#parts.evictor.leaving > 0) await this.#parts.evictor.settled();
+      // What goes for others may be enough.
+      if (this.#parts.evictor.busy) await this.#parts.evictor.settled();
       else if (bytes > this.#most(capacity) || !(await this.#evict(missing, capacity))) return false;
     }
   }

@@ -6,6 +6,8 @@ export class HeldRoom implements Room {
   written = 0;
   /** What was asked for. */
   readonly asked: number[] = [];
+  /** What became of it. */
+  readonly ends: string[] = [];
   #answer = Promise.withResolvers<boolean>();
 
   /** So many bytes are granted from the beginning. */
@@ -32,5 +34,11 @@ export class HeldRoom implements Room {
     this.#answer = Promise.withResolvers();
   }
 
-  release(): void {}
+  settle(): void {
+    this.ends.push('settled');
+  }
+
+  release(): void {
+    this.ends.push('released');
+  }
 }

@@ -6,7 +6,7 @@ import { WindowBudget } from '../../../src/cache/window.ts';
 import { SqliteCatalog } from '../../../src/catalog/sqlite.ts';
 import { digestOf } from '../../../src/oci/digest.ts';
 import { DiskStorage } from '../../../src/storage/disk.ts';
-import { StorageError } from '../../../src/storage/driver.ts';
+import { type Piece, StorageError } from '../../../src/storage/driver.ts';
 import { FakeClock } from '../../support/clock.ts';
 import { HeldRoom } from '../../support/held-room.ts';
 import { tempDir } from '../../support/temp.ts';
@@ -16,7 +16,7 @@ const firstRoom = 256 * kib;
 const digest = digestOf(Buffer.from('any'));
 
 /** A blob that is being kept, and the room for it. */
-async function setScene(t: TestContext, size: number | undefined) {
+async function setScene(t: TestContext, size: number | undefined, recorded: readonly Piece[] = []) {
   const storage = await DiskStorage.open(tempDir());
   const catalog = new SqliteCatalog(':memory:');
   const ingest = await storage.ingest('arriving', digest);
@@ -34,10 +34,14 @@ async function setScene(t: TestContext, size: number | undefined) {
     },
     closed() {},
   });
-  const plan = { registry: { name: 'up.test' }, digest, name: 'arriving', ingest, room, recorded: [] };
+  const plan = { registry: { name: 'up.test' }, digest, name: 'arriving', ingest, room, recorded };
+  if (size !== undefined && recorded.length > 0) {
+    catalog.partials.put({ name: 'arriving', upstream: 'up.test', digest, size, usedAt: 0 });
+    catalog.partials.record('arriving', [0], recorded);
+  }
   const context = { clock: new FakeClock(), catalog, windows: new WindowBudget(), passes() {} };
   const keeping = new Keeping(plan, blob, context, { dropped() {} });
-  return { room, blob, keeping };
+  return { room, blob, keeping, catalog };
 }
 
 test('no more is written than there is room for, until it is granted', async (t) => {
@@ -85,4 +89,19 @@ test('where nobody says how large it is, room is made a little ahead of what com
   assert.ok(asked > firstRoom + kib && asked < 64 * firstRoom, `${asked} bytes`);
   assert.ok(keeping.hasRoomFor(kib));
   assert.equal(keeping.hasRoomFor(asked), false);
+});
+
+test('what an earlier flight left stays recorded, though this one has ended before it was looked at', async (t) => {
+  const recorded = [{ start: 0, end: firstRoom, crc: 1 }];
+  const { keeping, catalog } = await setScene(t, 8 * firstRoom, recorded);
+  await keeping.suspend();
+  assert.equal(catalog.partials.bytes('arriving'), firstRoom);
+});
+
+test('what is of no use takes its room until nobody has it open', async (t) => {
+  const { keeping, room } = await setScene(t, 8 * firstRoom);
+  await keeping.forget();
+  assert.deepEqual(room.ends, ['settled']);
+  keeping.closed();
+  assert.deepEqual(room.ends, ['settled', 'released']);
 });

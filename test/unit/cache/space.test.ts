@@ -88,3 +88,11 @@ test('what has lost its record takes its room until it has left the disk: nobody
   await Promise.all([first, second]);
   assert.equal(scene.removed, 2 * blobBytes);
 });
+
+test('those who make room at the same time make it once', async (t) => {
+  const at = { once: new Scene(t, { late: false }), together: new Scene(t, { late: false }) };
+  await at.once.space.makeRoom();
+  await Promise.all(Array.from({ length: 5 }, () => at.together.space.makeRoom()));
+  assert.ok(at.once.removed > 0);
+  assert.equal(at.together.removed, at.once.removed);
+});
