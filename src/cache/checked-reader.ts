@@ -1,6 +1,7 @@
 import { abortable } from '../async/abortable.ts';
 import type { Interval } from '../http/range.ts';
 import { chunkSize, type StoredBlob } from '../storage/driver.ts';
+import { isShortage } from './disk-failure.ts';
 import type { BlobReader } from './reader.ts';
 
 /** How what is read is checked, and what is done where it is wrong. */
@@ -128,13 +129,17 @@ export class CheckedReader implements BlobReader {
     this.#repaired = await repair();
   }
 
-  /** The first of these chunks that is not what it was. What cannot be read is not right either. */
+  /**
+   * The first of these chunks that is not what it was. What cannot be read is not right either; where nothing can be
+   * read just now, nothing is known to be wrong.
+   */
   async #wrongOf(indexes: readonly number[]): Promise<number | undefined> {
     const { checksums } = this.#checking;
     const intervals = indexes.map((index) => {
       return { start: index * chunkSize, end: Math.min(this.#blob.size, (index + 1) * chunkSize) };
     });
-    const pieces = await this.#blob.checksum(intervals).catch(() => []);
+    const pieces = await this.#blob.checksum(intervals).catch((error: unknown) => (isShortage(error) ? undefined : []));
+    if (pieces === undefined) return undefined;
     return indexes.find((index, at) => pieces[at]?.crc !== checksums[index]);
   }
 }

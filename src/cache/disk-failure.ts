@@ -11,6 +11,14 @@ export function asStorageError(error: unknown): unknown {
   return new StorageError(errno, `the catalog cannot be written (${code})`, { cause: error });
 }
 
+/** What the system says when this process has too much open or in use: it tells nothing of what was to be read. */
+const shortages: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EHASHER']);
+
+/** Whether something could not be read for want of what it takes to read. */
+export function isShortage(error: unknown): boolean {
+  return error instanceof StorageError && shortages.has(error.code);
+}
+
 /**
  * Writes down what is good to know and can be done without: where the disk cannot take it, serving goes on.
  * @returns whether it was written. @throws whatever has another reason

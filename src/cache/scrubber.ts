@@ -1,10 +1,11 @@
 import { type Clock, sleep } from '../async/clock.ts';
 import type { Catalog } from '../catalog/catalog.ts';
-import type { Log } from '../metrics/log.ts';
+import { describeError, type Log } from '../metrics/log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { type Digest, hexOf } from '../oci/digest.ts';
 import type { Piece, StorageDriver, StoredBlob } from '../storage/driver.ts';
 import type { Demotion } from './demotion.ts';
+import { isShortage } from './disk-failure.ts';
 
 /** What the scrubber works on. */
 export interface ScrubberParts {
@@ -100,31 +101,46 @@ export class Scrubber {
    * says is removed. @throws StorageError; the signal's reason
    */
   async adopt(signal: AbortSignal): Promise<void> {
+    const there = await this.#parts.storage.list();
+    // One question for all: a start is no time to ask for each.
+    const recorded = new Set(this.digests());
+    for (const digest of there) if (!recorded.has(digest)) await this.#adopt(digest, signal);
+  }
+
+  async #adopt(digest: Digest, signal: AbortSignal): Promise<void> {
     const { catalog, clock, found, log, storage } = this.#parts;
-    for (const digest of await storage.list()) {
-      if (catalog.blobs.find(digest) !== undefined) continue;
-      const blob = await storage.open(digest);
-      if (blob === undefined) continue;
-      const hashed = await this.#hash(blob, signal, atOnce).finally(() => blob.close());
-      // It may just have come, and be recorded as what it is.
-      if (catalog.blobs.find(digest) !== undefined) continue;
-      const right = hashed?.hex === hexOf(digest);
-      if (right) catalog.blobs.add({ digest, size: blob.size, usedAt: clock.wall() }, checksumsOf(hashed.pieces));
-      else await storage.remove(digest);
-      log.warn({ digest, right }, right ? 'a blob without a record was found' : 'a file that is no blob was removed');
-      if (right) found?.();
-    }
+    const blob = await storage.open(digest);
+    if (blob === undefined) return;
+    const hashed = await this.#hash(blob, signal, atOnce).finally(() => blob.close());
+    // It may just have come, and be recorded as what it is.
+    if (catalog.blobs.find(digest) !== undefined) return;
+    const right = hashed?.hex === hexOf(digest);
+    if (right) catalog.blobs.add({ digest, size: blob.size, usedAt: clock.wall() }, checksumsOf(hashed.pieces));
+    else await storage.remove(digest);
+    log.warn({ digest, right }, right ? 'a blob without a record was found' : 'a file that is no blob was removed');
+    if (right) found?.();
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    await this.adopt(signal);
+    await this.#try('what has no record', signal, () => this.adopt(signal));
     for (let wait = restBefore; ; wait = restBetween) {
       await sleep(this.#parts.clock, wait, signal);
       const digests = fromAnywhere(this.digests());
       const slices = digests.length + this.#parts.catalog.usage.bytes() / slice;
       for (const digest of digests) {
-        await this.#verify(digest, signal, () => this.#rest(digest, roundPatience / slices, signal));
+        const rest = () => this.#rest(digest, roundPatience / slices, signal);
+        await this.#try(digest, signal, () => this.#verify(digest, signal, rest));
       }
+    }
+  }
+
+  /** A disk that fails at one of them is no reason to leave the others: it is said, and it goes on. */
+  async #try(what: string, signal: AbortSignal, step: () => Promise<unknown>): Promise<void> {
+    try {
+      await step();
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#parts.log.error({ what, error: describeError(error) }, 'a stored blob could not be looked at');
     }
   }
 
@@ -155,8 +171,9 @@ export class Scrubber {
       }
       const { hex, tail } = await blob.digest();
       return { hex, pieces: tail === undefined ? pieces : [...pieces, tail] };
-    } catch {
+    } catch (error) {
       signal.throwIfAborted();
+      if (isShortage(error)) throw error;
       return undefined;
     }
   }

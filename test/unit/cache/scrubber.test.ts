@@ -6,7 +6,7 @@ import { Scrubber } from '../../../src/cache/scrubber.ts';
 import { SqliteCatalog } from '../../../src/catalog/sqlite.ts';
 import { Metrics } from '../../../src/metrics/metrics.ts';
 import { type Digest, digestOf, hexOf } from '../../../src/oci/digest.ts';
-import type { StoredBlob } from '../../../src/storage/driver.ts';
+import { StorageError, type StoredBlob } from '../../../src/storage/driver.ts';
 import { FakeClock } from '../../support/clock.ts';
 
 const slice = 4 * 1024 * 1024;
@@ -22,6 +22,9 @@ class Scene {
   hashed = 0;
   open = 0;
   readonly opened: Digest[] = [];
+  /** What cannot be opened. */
+  broken: Digest | undefined;
+  readonly errors: string[] = [];
 
   constructor(t: TestContext) {
     for (const digest of digests) this.catalog.blobs.add({ digest, size: 3 * slice, usedAt: 0 }, new Uint32Array(12));
@@ -33,12 +36,14 @@ class Scene {
       reopen: async () => {},
     };
     const { catalog, clock } = this;
-    const log = { error: assert.fail, warn: assert.fail, info: assert.fail, debug: () => {} };
+    const error = (_fields: unknown, message: string) => void this.errors.push(message);
+    const log = { error, warn: assert.fail, info: assert.fail, debug: () => {} };
     const demotion = new Demotion({ catalog, clock, storage });
     const busy = () => this.busy;
     const scrubber = new Scrubber({ catalog, clock, storage, demotion, busy, log, metrics: new Metrics() });
     scrubber.start();
     t.after(async () => {
+      if (this.broken === undefined) assert.deepEqual(this.errors, []);
       await scrubber.close();
       catalog.close();
     });
@@ -47,6 +52,7 @@ class Scene {
   #blob(digest: Digest): StoredBlob {
     this.open++;
     this.opened.push(digest);
+    if (digest === this.broken) throw new StorageError('EIO', 'it cannot be opened');
     return {
       size: 3 * slice,
       hash: async () => {
@@ -110,4 +116,15 @@ test('what is evicted while its rest waits for others is let go of', async (t) =
   for (const digest of digests) scene.catalog.blobs.remove(digest);
   await scene.pass(10 * 60_000);
   assert.equal(scene.open, 0);
+});
+
+test('one that cannot be opened does not keep it from the others, and is said', async (t) => {
+  const scene = new Scene(t);
+  [scene.broken] = digests;
+  await scene.pass(60 * 60_000);
+  assert.deepEqual(new Set(scene.opened), new Set(digests));
+  assert.equal(scene.hashed, 6);
+  assert.deepEqual(scene.errors, ['a stored blob could not be looked at']);
+  await scene.pass(day);
+  assert.equal(scene.hashed, 12);
 });
