@@ -5,7 +5,7 @@ import { freePort, type Lab, type Server } from './lab.ts';
 
 const program = fileURLToPath(new URL('../../src/weir.js', import.meta.url));
 /** As in package.json and in the container image. */
-const flags = ['--max-semi-space-size=8'];
+const flags = ['--max-semi-space-size=4'];
 
 /** What may be different about a server. */
 export interface ServerOptions {

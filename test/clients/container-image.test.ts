@@ -83,13 +83,14 @@ test('the container image serves pulls as any user of group 0, and has nothing b
   assert.equal(await state('ExitCode'), '0');
 });
 
-/** The sources, the license, and packages of production that this system can use. */
+/** What was compiled of the sources, the license, and packages of production that this system can use. */
 function assertProgramOnly(files: readonly string[]): void {
   const own = files.filter((file) => !file.startsWith('node_modules/'));
   const sources = readdirSync(join(root, 'src'), { recursive: true, withFileTypes: true });
   const paths = sources
     .filter((entry) => entry.isFile())
-    .map(({ parentPath, name }) => relative(root, join(parentPath, name)));
+    .map(({ parentPath, name }) => relative(join(root, 'src'), join(parentPath, name)))
+    .map((path) => join('dist', path.replace(/\.ts$/, '.js')));
   assert.deepEqual(own.toSorted(), ['LICENSE', 'package.json', ...paths].toSorted());
   const useless =
     /^node_modules\/(?:@biomejs|@types|typescript|knip|fast-check|smol-toml|node-linux)|\b(?:darwin|win32)-\w+\.node$/;
