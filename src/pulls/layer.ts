@@ -33,6 +33,8 @@ export class Layer implements ModelledLayer {
   #ended: 'aborted' | 'failed' | undefined;
   /** The stream that sends it now: one that was replaced has nothing to say any more. */
   #stream: object | undefined;
+  /** All that have begun to send it to its end. */
+  readonly #streams = new WeakSet<object>();
 
   constructor(descriptor: Descriptor) {
     this.descriptor = descriptor;
@@ -59,16 +61,12 @@ export class Layer implements ModelledLayer {
    */
   fit(from: Offset): number | undefined {
     if (from === undefined) return 0;
-    const resumes = from > 0 && this.sent >= from;
-    switch (this.state) {
-      case 'delivered':
-        return resumes ? 1 : undefined;
-      case 'sending':
-      case 'requested':
-        return resumes || this.requestedAt === undefined ? 0 : undefined;
-      default:
-        return from === 0 || resumes ? 0 : 1;
-    }
+    if (from > 0 && this.sent >= from) return this.deliveredAt === undefined ? 0 : 1;
+    if (this.deliveredAt !== undefined) return undefined;
+    if (this.requestedAt === undefined) return from === 0 || this.parted ? 0 : 2;
+    // containerd from 2.1 on takes a layer in parts, several at a time, and asks for each to the end of the layer.
+    if (from > 0) return 1;
+    return this.aborted ? 0 : undefined;
   }
 
   /** A stream begins to send it from this offset on. */
@@ -78,6 +76,7 @@ export class Layer implements ModelledLayer {
       return;
     }
     this.#stream = stream;
+    this.#streams.add(stream);
     this.#ended = undefined;
     this.waitsFor = undefined;
     this.requestedAt = now;
@@ -118,11 +117,15 @@ export class Layer implements ModelledLayer {
 
   /** The stream is over. */
   end(stream: object, how: StreamEnd, now: number): void {
+    // Where a layer is taken in parts, the last one may have been asked for before another.
+    if (how === 'delivered' && this.#streams.has(stream)) {
+      this.deliveredAt = now;
+      this.#ended = undefined;
+    }
     if (this.#stream !== stream) return;
     this.#stream = undefined;
     this.waitsFor = undefined;
-    if (how === 'delivered') this.deliveredAt = now;
-    else if (how === 'withdrawn') this.requestedAt = undefined;
-    else this.#ended = how;
+    if (how === 'withdrawn') this.requestedAt = undefined;
+    else if (how !== 'delivered' && this.deliveredAt === undefined) this.#ended = how;
   }
 }

@@ -4,6 +4,8 @@ import type { Pull, PulledImage } from './pull.ts';
 
 /** Pulls of one client from one repository that are remembered, beside those that go on. */
 const maxPulls = 16;
+/** Pulls of one client from one repository that go on, and are told apart. */
+const maxOpen = 64;
 /** Digests that are remembered as promised to it. */
 const maxPromised = 10_000;
 
@@ -58,10 +60,9 @@ export class PullGroup {
     this.#byConnection.set(connection, pull);
     if (this.#pulls.includes(pull)) return;
     this.#pulls.push(pull);
-    const excess = this.#pulls.length - maxPulls;
-    if (excess <= 0) return;
-    const dropped = this.#pulls.filter(({ outcome, started }) => outcome !== undefined || !started).slice(0, excess);
-    this.#pulls = this.#pulls.filter((each) => !dropped.includes(each));
+    const dropped = this.#excess(pull);
+    this.#pulls = this.#pulls.filter((each) => !dropped.has(each));
+    for (const each of dropped) each.forget();
   }
 
   /**
@@ -76,6 +77,20 @@ export class PullGroup {
     const pull = this.#find(having, digest, from, connection) ?? repeat(latest);
     this.begin(pull, connection);
     return pull;
+  }
+
+  /** What is remembered no longer, now that this one begins: what is over or never started, and what rests longest. */
+  #excess(begun: Pull): Set<Pull> {
+    const isIdle = ({ outcome, started }: Pull) => outcome !== undefined || !started;
+    const others = this.#pulls.filter((pull) => pull !== begun);
+    const idle = others.filter(isIdle).slice(0, Math.max(0, this.#pulls.length - maxPulls));
+    const resting = others
+      .filter((pull) => !isIdle(pull) && !pull.isOpen)
+      .toSorted((a, b) => a.restsSince - b.restsSince)
+      .slice(0, -maxPulls);
+    const excess = new Set([...idle, ...resting]);
+    if (this.#pulls.length - excess.size > maxPulls + maxOpen) excess.add(begun);
+    return excess;
   }
 
   #find(having: readonly Pull[], digest: Digest, from: Offset, connection: object): Pull | undefined {

@@ -54,10 +54,12 @@ export class Pull implements Pacing {
   #kin = new Set<Pull>([this]);
   #startedAt: string | undefined;
   #open = 0;
-  #restsSince = 0;
+  #forgotten = false;
   #suspected = false;
   #saved = false;
   #outcome: PullOutcome | undefined;
+  /** When a stream ended, last: monotonic ms. */
+  restsSince = 0;
   drips = 0;
   holds = 0;
 
@@ -142,7 +144,7 @@ export class Pull implements Pacing {
     this.#open++;
     const ended = () => {
       this.#open--;
-      this.#restsSince = this.#clock.now();
+      this.restsSince = this.#clock.now();
       this.#changed();
     };
     const stream = new PullStream(this, best, { clock: this.#clock, silence: this.#silence, ended });
@@ -153,8 +155,20 @@ export class Pull implements Pacing {
 
   /** From now on, streams of these pulls cannot be told from each other. */
   mixWith(pulls: readonly Pull[]): void {
-    const kin = new Set([this, ...pulls].flatMap((pull) => [...pull.#kin]));
-    for (const pull of kin) pull.#kin = kin;
+    for (const pull of pulls) {
+      if (this.#kin.has(pull)) continue;
+      for (const each of pull.#kin) {
+        this.#kin.add(each);
+        each.#kin = this.#kin;
+      }
+    }
+  }
+
+  /** No request finds it any more: it is over once nothing is on its way to the client. */
+  forget(): void {
+    this.#forgotten = true;
+    this.#changed();
+    this.#leaveKin();
   }
 
   /** What to hold of this pull alone, by the model. Never anything for clients that are not guarded. */
@@ -179,11 +193,10 @@ export class Pull implements Pacing {
   /** Ends it when nothing more can be asked for, or nothing has been for a while. @returns how, when that is now. */
   settle(): PullOutcome | undefined {
     if (this.#outcome !== undefined || !this.started || this.isOpen) return undefined;
-    const rests = this.#clock.now() - this.#restsSince >= restAfter;
+    const rests = this.#forgotten || this.#clock.now() - this.restsSince >= restAfter;
     if (!rests && !this.#isComplete()) return undefined;
     this.#outcome = this.#judge();
-    this.#kin.delete(this);
-    this.#kin = new Set([this]);
+    this.#leaveKin();
     this.#saved = (this.#outcome === 'complete' || this.#outcome === 'partial') && this.#wasAtRisk();
     return this.#outcome;
   }
@@ -271,6 +284,11 @@ export class Pull implements Pacing {
     if (states.has('failed')) return 'failed';
     if (states.has('aborted')) return 'aborted';
     return this.#isComplete() ? 'complete' : 'partial';
+  }
+
+  #leaveKin(): void {
+    this.#kin.delete(this);
+    this.#kin = new Set([this]);
   }
 
   #changed(): void {

@@ -14,7 +14,7 @@ import type { RulesOf } from './rules.ts';
 const maxWeight = 500_000;
 /** Milliseconds without a request after which a client is not in the middle of anything. */
 const idleAfter = 15 * 60_000;
-/** Milliseconds without a request after which a pull does not delay a shutdown. */
+/** Milliseconds without a request after which a pull that waits for nothing does not delay a shutdown. */
 const quietAfter = 3000;
 const settleEvery = 5000;
 /** Pulls that are shown after they have ended. */
@@ -103,10 +103,10 @@ export class Sessions {
     return stream;
   }
 
-  /** Whether any pull has asked for something just now, and may ask for more. */
+  /** Whether any pull waits for what it has asked for, or has asked just now, and may ask for more. */
   get active(): boolean {
     const since = this.#parts.clock.now() - quietAfter;
-    for (const { seenAt } of this.#groups.values()) if (seenAt >= since) return true;
+    for (const { seenAt, isOpen } of this.#groups.values()) if (isOpen || seenAt >= since) return true;
     return false;
   }
 

@@ -33,6 +33,8 @@ export class AccessRecord {
   digest: Digest | undefined;
   /** The blob that is sent. Where it comes from is certain at the end only. */
   blob: { readonly origin: 'hit' | 'flight' | 'pass' } | undefined;
+  /** Whether all that is sent was there when it was asked for. */
+  wasHeld = false;
   /** The stream of a pull that it is, where it is one. */
   stream: PullStream | undefined;
   /** Why it failed, for the log only. */
@@ -83,7 +85,7 @@ export class AccessRecord {
       }
     }
     const fields = this.#fields(status, complete);
-    if (status !== 206 || source !== 'hit' || this.digest === undefined) {
+    if (status !== 206 || !this.wasHeld || this.digest === undefined) {
       log.info(fields, 'request');
       return;
     }

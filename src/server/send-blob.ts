@@ -114,6 +114,7 @@ async function sendContent(
   const { intervals, start, status, rangeHeaders, multipart } = framing(outcome, open.size);
   const content = open.read(intervals);
   const reader = multipart === undefined ? content : multipart.over(content, parts.budget);
+  record.wasHeld = open.origin === 'hit' || reader.ready(start) === reader.end;
   await firstByte(reader, start, deadline);
   response.writeHead(status, { ...apiHeaders, ...headers, ...rangeHeaders });
   await sendBody(response, reader, start, { budget: parts.budget, pacer: parts.pacer, record, signal });

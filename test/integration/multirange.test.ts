@@ -88,17 +88,28 @@ const refused: Readonly<Record<string, string>> = {
   '2,049 of them': rangesOf(comb(2049, 1, 1)).range,
 };
 
-test('several ranges with a bad one are a bad request, which clients recover from; held or not', async (t) => {
-  const { manifestUrl, layerUrl, layer, upstream } = await setScene(t, { layers: [2048] });
+test('several ranges with a bad one are a bad request, which clients recover from; held, arriving or not', async (t) => {
+  const { manifestUrl, layerUrl, layer, upstream } = await setScene(t, {
+    layers: [2048],
+    upstream: { stallTimeout: '60s' },
+  });
   await fetchRaw(manifestUrl);
-  for (const temperature of ['cold', 'warm']) {
+  upstream.faults.push(stallAfter(1024, 1000));
+  let arrived = 0;
+  const onBytes = (received: number) => {
+    arrived = received;
+    return undefined;
+  };
+  for (const temperature of ['cold', 'in flight', 'warm']) {
+    const whole = temperature === 'in flight' ? fetchRaw(layerUrl, { onBytes }) : undefined;
+    if (whole !== undefined) await until(() => arrived > 0);
     for (const [name, range] of Object.entries(refused)) {
       const answer = await fetchRaw(layerUrl, { headers: { range } });
       assert.equal(answer.status, 400, `${name}, ${temperature}`);
       assert.equal(JSON.parse(answer.body.toString()).errors[0].code, 'RANGE_INVALID');
     }
     if (temperature === 'cold') assert.equal(upstream.blobRequests.length, 0);
-    assert.ok((await fetchRaw(layerUrl)).body.equals(layer));
+    if (whole !== undefined) assert.ok((await whole).body.equals(layer));
   }
 });
 
@@ -202,6 +213,30 @@ test('ranges of what is held are one line of the log in a minute, with how many 
     ],
   );
   assert.equal(lines.filter(({ level }) => level === 'debug').length, 4);
+});
+
+test('of a blob that is not held, the ranges that are there are one line of the log in a minute, too', async (t) => {
+  for (const range of ['bytes=1000-1999', 'bytes=5000000-5000099,6000000-6000099']) {
+    const clock = new FakeClock();
+    const { manifestUrl, layerUrl, mirror } = await setScene(t, { layers: [10 * mib], mirror: { clock } });
+    await fetchRaw(manifestUrl);
+    const lines = () => mirror.log.filter(({ fields }) => fields['route'] === 'blob');
+    // Where nobody reads it for 10 s, what is there is checked first.
+    for (let reads = 1; reads <= 10; reads++, clock.advance(9000)) {
+      assert.equal((await fetchRaw(layerUrl, { headers: { range } })).status, 206);
+      await until(() => lines().length === reads);
+    }
+    const said = lines().filter(({ level }) => level === 'info');
+    assert.deepEqual(
+      said.map(({ fields }) => [fields['source'], fields['reads']]),
+      [
+        ['flight', undefined],
+        ['flight', 1],
+        ['flight', 7],
+      ],
+      `${range}: the first one was fetched`,
+    );
+  }
 });
 
 test('a blob is read in ranges long after its pull, without the upstream', async (t) => {

@@ -85,6 +85,31 @@ test('while draining, no pull begins, those that have begun go on, and it ends w
   assert.equal(ended, true);
 });
 
+test('while draining, a blob that was asked for long ago is waited for, before its first byte too', async (t) => {
+  const clock = new FakeClock();
+  const { mirror, manifestUrl, layerUrl, layer, upstream } = await setScene(t, {
+    upstream: { stallTimeout: '60s' },
+    mirror: { clock },
+  });
+  await fetchRaw(manifestUrl);
+  upstream.faults.push(stallAfter(0, 1000));
+  const whole = fetchRaw(layerUrl);
+  await until(() => upstream.blobRequests.length > 0);
+  clock.advance(4000);
+  let ended = false;
+  const drained = mirror.mirror.drain().then(() => {
+    ended = true;
+  });
+  assert.equal((await fetchRaw(`${mirror.url}/readyz`)).status, 503);
+  assert.equal(ended, false);
+  assert.ok((await whole).body.equals(layer));
+  await until(() => {
+    clock.advance(100);
+    return ended;
+  });
+  await drained;
+});
+
 test('drainTimeout cuts what is not done, and what has come is kept', async (t) => {
   const scene = await setScene(t, {
     layers: [4_000_000],

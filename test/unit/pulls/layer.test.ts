@@ -49,8 +49,8 @@ test('a stream that was replaced has nothing to say any more', () => {
 
 test('the whole is asked for once; the rest only by who has what comes before it', () => {
   const fits: Readonly<Record<LayerState, readonly [whole: number | undefined, from50: number | undefined]>> = {
-    'not requested': [0, 1],
-    requested: [undefined, undefined],
+    'not requested': [0, 2],
+    requested: [undefined, 1],
     sending: [undefined, 0],
     delivered: [undefined, 1],
     aborted: [0, 0],
@@ -61,8 +61,23 @@ test('the whole is asked for once; the rest only by who has what comes before it
     assert.deepEqual([layer.fit(0), layer.fit(50)], [whole, from50], state);
     assert.equal(layer.fit(undefined), 0, state);
   }
-  assert.equal(layerThat('sending').fit(61), undefined);
+  assert.equal(layerThat('sending').fit(61), 1);
   assert.equal(layerThat('aborted').fit(61), 1);
+});
+
+test('a layer that is taken in parts, several at a time, is there with its last one', () => {
+  const endings = [
+    { begun: [0, 40, 80], ended: [0, 40, 80] },
+    { begun: [0, 80, 40], ended: [0, 40, 80] },
+    { begun: [0, 80, 40], ended: [80, 40, 0] },
+  ];
+  for (const { begun, ended } of endings) {
+    const layer = newLayer();
+    const streams = new Map(begun.map((from) => [from, {}]));
+    for (const [from, stream] of streams) layer.begin(stream, from, 10);
+    for (const from of ended) layer.end(streams.get(from) ?? {}, from === 80 ? 'delivered' : 'aborted', 20);
+    assert.deepEqual([layer.state, layer.deliveredAt, layer.aborted], ['delivered', 20, false], `${begun}, ${ended}`);
+  }
 });
 
 test('reading parts of a layer says nothing of the whole', () => {

@@ -265,6 +265,31 @@ test('a stream that is resumed on a new connection goes on where it was', () => 
   );
 });
 
+test('a layer that is taken in parts, several at a time, is one pull', () => {
+  const { sessions, begin, ask } = setUp();
+  const image = imageOf('a', [40 * mib]);
+  begin(image);
+  const part = 8 * mib;
+  const [first, ...others] = [0, 1, 2].map((index) => ask(image.layer(0), {}, index * part));
+  for (const stream of others) assert.equal(stream.pull, first?.pull);
+  for (const stream of [first, ...others]) {
+    stream?.sent(part);
+    stream?.end('aborted');
+  }
+  const [fourth, last] = [3, 4].map((index) => ask(image.layer(0), {}, index * part));
+  fourth?.end('aborted');
+  if (last) deliver(last, part);
+  assert.deepEqual(outcomes(sessions), ['complete']);
+});
+
+test('who asks for one layer again and again leaves few pulls behind', () => {
+  const { sessions, begin, ask } = setUp();
+  const image = imageOf('a', [10, 20]);
+  begin(image);
+  for (let index = 0; index < 100; index++) deliver(ask(image.layer(0)), 10);
+  assert.equal(outcomes(sessions).filter((outcome) => outcome === undefined).length, 17);
+});
+
 test('content that stands in an image twice is asked for twice, or once', () => {
   const { sessions, begin, ask } = setUp();
   const image = imageOf('a', [10, 20, 10], ['same', 'other', 'same']);
@@ -529,6 +554,17 @@ test('what a manifest names is promised to who asked for it, for a quarter of an
   assert.equal(promised(image.layer(0)), true);
   clock.advance(15 * minute);
   assert.equal(promised(image.layer(0)), false);
+});
+
+test('a pull that waits for what it has asked for is active, however long that takes', () => {
+  const { clock, sessions, begin, ask } = setUp();
+  const image = imageOf('a', [10, 20]);
+  begin(image);
+  const stream = ask(image.layer(0));
+  clock.advance(minute);
+  assert.equal(sessions.active, true);
+  deliver(stream, 10);
+  assert.equal(sessions.active, false);
 });
 
 test('a pull that is under way is not forgotten, however long it takes', () => {
