@@ -4,6 +4,7 @@ import type { BlobClaim, ManifestCatalog } from '../catalog/catalog.ts';
 import type { Digest } from '../oci/digest.ts';
 import { isDefinite, type UpstreamError } from '../upstream/errors.ts';
 import type { Route } from '../upstream/routes.ts';
+import { Asking } from './asking.ts';
 import { tryWrite } from './disk-failure.ts';
 import { onceMore } from './once-more.ts';
 import type { Permissions } from './permissions.ts';
@@ -17,6 +18,7 @@ export class Access {
   readonly #manifests: ManifestCatalog;
   readonly #clock: Clock;
   readonly #permissions: Permissions;
+  readonly #asking: Asking<BlobClaim>;
   /** What the upstream refused lately, and until when (monotonic ms). */
   readonly #refused = new LRUCache<string, { error: UpstreamError; until: number }>({
     maxSize: 10_000,
@@ -27,22 +29,30 @@ export class Access {
     this.#manifests = manifests;
     this.#permissions = permissions;
     this.#clock = clock;
+    this.#asking = new Asking(clock);
   }
 
   /**
    * Why this repository may read the blob, and how large it says that is.
-   * @throws UpstreamError: `absent` or `denied` where it may not; any other where that cannot be found out.
+   * @throws UpstreamError within 8 s: `absent` or `denied` where it may not; any other where that cannot be found out.
    */
   async claim(route: Route, digest: Digest, signal: AbortSignal): Promise<BlobClaim> {
     const claim = this.#manifests.claim(nameOf(route), digest);
-    if (claim === undefined) return onceMore(this.#clock, signal, () => this.#ask(route, digest, signal));
+    if (claim === undefined) return this.#askOnce(route, digest, signal);
     await this.#permissions.renew(route, digest, (within) => this.#ask(route, digest, within), signal);
     return claim;
   }
 
+  /** One question for all who want to know at the same time. */
+  #askOnce(route: Route, digest: Digest, signal: AbortSignal): Promise<BlobClaim> {
+    return this.#asking.ask(route.registry.name, keyOf(route, digest), signal, (within) =>
+      onceMore(this.#clock, within, () => this.#ask(route, digest, within)),
+    );
+  }
+
   async #ask(route: Route, digest: Digest, signal: AbortSignal): Promise<BlobClaim> {
     const { registry, repository } = route;
-    const key = `${registry.name}/${repository}@${digest}`;
+    const key = keyOf(route, digest);
     const refused = this.#refused.get(key);
     if (refused !== undefined && refused.until > this.#clock.now()) throw refused.error;
     try {
@@ -57,4 +67,8 @@ export class Access {
       throw error;
     }
   }
+}
+
+function keyOf({ registry, repository }: Route, digest: Digest): string {
+  return `${registry.name}/${repository}@${digest}`;
 }

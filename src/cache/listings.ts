@@ -106,13 +106,28 @@ export class Listings {
     try {
       const { bytes, contentType, next } = await registry.list(repository, `referrers/${digest}`, page, signal);
       if (essence(contentType) === ociIndex) return { descriptors: this.#read(bytes, registry), next, stale: false };
+      // Only the first page is the same list by tag; of others, the client may have made up the query.
+      if (page !== '') throw new UpstreamError(registry.name, 'absent', 'it has no such page of referrers');
     } catch (error) {
-      if (!(error instanceof UpstreamError) || error.kind !== 'absent') throw error;
+      if (page !== '' || !(error instanceof UpstreamError) || error.kind !== 'absent') throw error;
     }
-    // Nothing but an index is allowed for a manifest that is there: only then is it not the repository that is missing.
-    const isThere = this.#catalog.manifests.granted(nameOf(route), digest);
-    if (isThere) this.#lacking.set(registry, this.#clock.now() + lackFor);
+    if (await this.#isThere(route, digest, signal)) this.#lacking.set(registry, this.#clock.now() + lackFor);
     return undefined;
+  }
+
+  /**
+   * Whether the upstream has the manifest now. Nothing but an index is allowed for one that is there: only then is it
+   * neither the manifest nor the repository that is missing.
+   */
+  async #isThere(route: Route, digest: Digest, signal: AbortSignal): Promise<boolean> {
+    if (!this.#catalog.manifests.granted(nameOf(route), digest)) return false;
+    try {
+      await route.registry.headManifest(route.repository, { digest }, signal);
+      return true;
+    } catch (error) {
+      if (error instanceof UpstreamError) return false;
+      throw error;
+    }
   }
 
   /** Registries without the API have the list as an index with a tag of its own. */

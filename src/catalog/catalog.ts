@@ -158,7 +158,10 @@ export interface ReferrersRecord {
   readonly checkedAt: number;
 }
 
-/** Referrers, their absence included. What was checked longest ago may be forgotten, and what is very long is not kept. */
+/**
+ * Referrers, their absence included. What was checked longest ago may be forgotten; what is very long is not kept, nor is
+ * a page that no kept page of the same list leads to: clients can make up any number of them.
+ */
 export interface ReferrersCatalog {
   find(repository: RepositoryName, digest: Digest, page: string): ReferrersRecord | undefined;
   put(repository: RepositoryName, digest: Digest, page: string, record: ReferrersRecord): void;

@@ -3,10 +3,14 @@ import type { Digest } from '../oci/digest.ts';
 import type { ReferrersCatalog, ReferrersRecord, RepositoryName } from './catalog.ts';
 import type { RepositoryTable } from './sqlite-repositories.ts';
 
-/** Pages that are remembered: clients decide what is asked for, so there has to be an end. */
-const maxPages = 20_000;
+/** Bytes that all pages may take: clients decide what is asked for, so there has to be an end. */
+const most = 64 * 1024 * 1024;
+/** After so many bytes of new pages all are added up again. */
+const often = 4 * 1024 * 1024;
 /** Bytes of one page: what is larger is not remembered. */
 const maxPage = 256 * 1024;
+/** Bytes that a page takes about, beside its content. */
+const overhead = 4096;
 
 interface Row {
   content: string | null;
@@ -18,23 +22,31 @@ interface Row {
 export class ReferrersTable implements ReferrersCatalog {
   readonly #repositories: RepositoryTable;
   readonly #find: Statement<[number, string, string], Row>;
+  readonly #leads: Statement<[number, string, string], { found: 1 }>;
   readonly #put: Statement<[number, string, string, string | null, string | null, number]>;
-  readonly #prune: Statement<[number]>;
-  #grown = false;
+  readonly #sizes: Statement<[], { checked_at: number; length: number | null }>;
+  readonly #forget: Statement<[number]>;
+  /** Bytes that have come since all were added up; what came before this process is not known. */
+  #grown = often;
 
   constructor(database: Database, repositories: RepositoryTable) {
     this.#repositories = repositories;
     this.#find = database.prepare(
       'SELECT content, next, checked_at FROM referrers WHERE repository = ? AND digest = ? AND page = ?',
     );
+    this.#leads = database.prepare('SELECT 1 AS found FROM referrers WHERE repository = ? AND digest = ? AND next = ?');
     this.#put = database.prepare(
       `INSERT OR REPLACE INTO referrers (repository, digest, page, content, next, checked_at)
        VALUES (?, ?, ?, ?, ?, ?)`,
     );
-    this.#prune = database.prepare(
-      `DELETE FROM referrers WHERE checked_at <=
-       (SELECT checked_at FROM referrers ORDER BY checked_at DESC LIMIT 1 OFFSET ?)`,
+    // Two scans: to find a row by its key, or to read what lies behind its content, would read the content of all.
+    this.#sizes = database.prepare(
+      `WITH sizes AS MATERIALIZED (
+         SELECT repository, digest, page, octet_length(content) AS length FROM referrers NOT INDEXED)
+       SELECT checked_at, length FROM referrers INDEXED BY referrers_by_age
+       CROSS JOIN sizes USING (repository, digest, page) ORDER BY checked_at DESC`,
     );
+    this.#forget = database.prepare('DELETE FROM referrers WHERE checked_at <= ?');
   }
 
   find(repository: RepositoryName, digest: Digest, page: string): ReferrersRecord | undefined {
@@ -45,15 +57,23 @@ export class ReferrersTable implements ReferrersCatalog {
 
   put(repository: RepositoryName, digest: Digest, page: string, record: ReferrersRecord): void {
     const { content, next, checkedAt } = record;
-    if ((content?.length ?? 0) > maxPage) return;
+    const bytes = Buffer.byteLength(content ?? '');
+    if (bytes > maxPage) return;
     const id = this.#repositories.obtain(repository);
+    if (page !== '' && this.#leads.get(id, digest, page) === undefined) return;
     this.#put.run(id, digest, page, content ?? null, next ?? null, checkedAt);
-    this.#grown = true;
+    this.#grown += overhead + bytes;
   }
 
-  /** Forgets the oldest of too many. */
+  /** Forgets the oldest where all take too much, if enough have come. */
   prune(): void {
-    if (this.#grown) this.#prune.run(maxPages);
-    this.#grown = false;
+    if (this.#grown < often) return;
+    this.#grown = 0;
+    let bytes = 0;
+    const excess = this.#sizes.all().find(({ length }) => {
+      bytes += overhead + (length ?? 0);
+      return bytes > most;
+    });
+    if (excess !== undefined) this.#forget.run(excess.checked_at);
   }
 }

@@ -39,7 +39,9 @@ export async function main(words: readonly string[]): Promise<void> {
   try {
     process.exitCode = await run(words);
   } catch (error) {
-    process.stderr.write(`weir: ${error instanceof Error ? error.message : String(error)}\n`);
+    // Each line of what is wrong with the configuration begins with its place, as editors read it.
+    const prefix = error instanceof ConfigError ? '' : 'weir: ';
+    process.stderr.write(`${prefix}${error instanceof Error ? error.message : String(error)}\n`);
     process.exitCode = error instanceof ConfigError || error instanceof UsageError ? 2 : 1;
   }
 }

@@ -5,8 +5,8 @@ import type { RegistryError } from '../oci/errors.ts';
 /** Headers that every answer of the registry API has. */
 export const apiHeaders = { 'docker-distribution-api-version': 'registry/2.0' } as const;
 
-/** What an answer says that the upstream could not be asked about (yet): RFC 7234 §5.5. */
-export const staleWarning = '110 - "Response is Stale", 111 - "Revalidation Failed"';
+/** What an answer says that the upstream could not be asked about (yet): distribution-spec, "Warnings", knows only 299. */
+export const staleWarning = '299 - "served as it was: the upstream could not be asked whether it has changed"';
 
 /** Sends a complete answer. A HEAD gets the headers of the body that it does not get. */
 export function reply(

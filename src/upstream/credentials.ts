@@ -41,6 +41,16 @@ export class Credentials {
     return login;
   }
 
+  /** Whether there is a login for this repository, or one that cannot be read or was refused a moment ago. */
+  async maybe(target: AuthTarget): Promise<boolean> {
+    try {
+      return (await this.login(target)) !== undefined;
+    } catch (error) {
+      if (error instanceof UpstreamError && error.kind === 'login') return true;
+      throw error;
+    }
+  }
+
   /** Notes that this login was refused here. */
   refused(target: AuthTarget, login: Login): void {
     this.#refusals.set(idOf(target, login), this.#clock.now() + pause);

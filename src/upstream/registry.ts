@@ -70,13 +70,13 @@ export class Registry {
   }
 
   /**
-   * Whether this repository is read with a login, at any endpoint.
-   * @throws UpstreamError `login` when that cannot be read, or was refused just now.
+   * Whether this repository is read with a login, at any endpoint: one that cannot be read, or was refused just now,
+   * counts too. What is public is read without it, and is only asked for again.
    */
   async hasLogin(repository: string): Promise<boolean> {
     for (const endpoint of this.settings.endpoints) {
       const target = { url: new URL(endpoint), endpoint, repository, trusted: true };
-      if ((await this.#wiring.credentials.login(target)) !== undefined) return true;
+      if (await this.#wiring.credentials.maybe(target)) return true;
     }
     return false;
   }
@@ -147,7 +147,7 @@ export class Registry {
         .ask({ method: 'GET', kind: 'list', url, endpoint, repository, headers, patience, signal })
         .catch((error: unknown) => Promise.reject(this.#asAbsence(error)));
       const bytes = await answer.response.readAll(maxBody);
-      const next = nextPage(answer);
+      const next = this.#nextPage(answer);
       return { contentType: answer.response.header('content-type'), bytes, next: next === page ? undefined : next };
     });
   }
@@ -229,6 +229,16 @@ export class Registry {
     throw this.#refusal(url, 'invalid', `a manifest has the digest ${digest}, not ${expected}`);
   }
 
+  /** Of a link, only the query counts: where the list is, is known. */
+  #nextPage({ response, url }: Answer): string | undefined {
+    const target = parseNextLink(response.header('link'));
+    if (target === undefined) return undefined;
+    const page = URL.canParse(target, url.href) ? pageOf(new URL(target, url.href).searchParams) : undefined;
+    // Without the rest, the list would look complete.
+    if (page === undefined) throw this.#refusal(url, 'invalid', 'the next page of a list cannot be asked for');
+    return page || undefined;
+  }
+
   #refusal({ origin }: URL, kind: 'absent' | 'invalid', message: string): UpstreamError {
     return new UpstreamError(this.name, kind, message, { endpoint: origin });
   }
@@ -268,11 +278,4 @@ export class Registry {
 /** What is not held of an upstream that is never asked. */
 export function offline(upstream: string): UpstreamError {
   return new UpstreamError(upstream, 'offline', 'it is never asked, and this is not held');
-}
-
-/** Of a link, only the query counts: where the list is, is known. */
-function nextPage({ response, url }: Answer): string | undefined {
-  const target = parseNextLink(response.header('link'));
-  if (target === undefined || !URL.canParse(target, url.href)) return undefined;
-  return pageOf(new URL(target, url.href).searchParams) || undefined;
 }

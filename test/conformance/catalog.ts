@@ -377,17 +377,30 @@ export function catalogConformance(name: string, place: () => OpenCatalog): void
     for (const other of elsewhere) assert.equal(referrers.find(other, one, ''), undefined);
   });
 
-  catalogTest('of too many pages of referrers the oldest go, and a very long one is not kept', (catalog) => {
+  catalogTest('a page of referrers that no kept page leads to is not kept', (catalog) => {
     const { referrers } = catalog;
-    const page = (index: number) => referrers.find(app, one, `page=${index}`);
+    const record = { content: undefined, next: undefined, checkedAt: 100 };
+    const isKept = (digest: Digest, page: string) => {
+      referrers.put(app, digest, page, record);
+      return referrers.find(app, digest, page) !== undefined;
+    };
+    assert.ok(!isKept(one, 'page=2'));
+    referrers.put(app, one, '', { ...record, next: 'page=2' });
+    assert.deepEqual([isKept(two, 'page=2'), isKept(one, 'page=3'), isKept(one, 'page=2')], [false, false, true]);
+  });
+
+  catalogTest('of referrers that take too many bytes the oldest go, and a very long page is not kept', (catalog) => {
+    const { referrers } = catalog;
     const put = (index: number, content?: string) =>
-      referrers.put(app, one, `page=${index}`, { content, next: undefined, checkedAt: index });
-    for (let index = 0; index < 20_010; index++) put(index);
-    put(20_010, 'x'.repeat(300_000));
+      referrers.put(app, digestAt(index), '', { content, next: undefined, checkedAt: index });
+    const isKept = (index: number) => referrers.find(app, digestAt(index), '') !== undefined;
+    for (let index = 0; index < 5000; index++) put(index);
+    put(5000, 'é'.repeat(200_000));
     catalog.flush();
-    assert.deepEqual([page(9), page(20_010)], [undefined, undefined]);
-    assert.equal(page(10)?.checkedAt, 10);
-    assert.equal(page(20_009)?.checkedAt, 20_009);
+    assert.deepEqual([isKept(0), isKept(4999), isKept(5000)], [true, true, false]);
+    for (let index = 6000; index < 6400; index++) put(index, 'x'.repeat(250_000));
+    catalog.flush();
+    assert.deepEqual([4999, 6100, 6200, 6399].map(isKept), [false, false, true, true]);
   });
 
   test(`${name}: all of it is there when it is opened again, uses that were only remembered too`, () => {

@@ -92,6 +92,17 @@ test('verified blobs are shared across upstreams, each asked for access', async 
   assert.equal(two.blobBytes, 0);
 });
 
+test('many who ask at once for a blob that no manifest names ask the upstream once', async (t) => {
+  const { mirror, layerUrl, layer, upstream } = await setScene(t);
+  await fetchRaw(layerUrl);
+  upstream.putBlob('team/other', layer);
+  upstream.seen.length = 0;
+  const url = `${mirror.url}/v2/team/other/blobs/${digestOf(layer)}`;
+  const answers = await Promise.all(Array.from({ length: 20 }, () => fetchRaw(url)));
+  assert.ok(answers.every(({ body }) => body.equals(layer)));
+  assert.equal(upstream.seen.length, 1);
+});
+
 test('an upstream that fails is asked once more whether a repository has a blob', async (t) => {
   const { mirror, layerUrl, layer, image, upstream } = await setScene(t);
   await fetchRaw(layerUrl);

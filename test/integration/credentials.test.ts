@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { chmod, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { digestOf } from '../../src/oci/digest.ts';
 import { fetchRaw } from '../support/client.ts';
 import { FakeClock } from '../support/clock.ts';
 import { always, redirectTo, status } from '../support/faults.ts';
-import { makeImage } from '../support/images.ts';
+import { makeImage, makeIndex } from '../support/images.ts';
 import { FakeRegistry } from '../support/registry.ts';
 import { type Scene, setScene } from '../support/scene.ts';
 import { tempDir } from '../support/temp.ts';
@@ -228,6 +229,29 @@ test('bad logins do not break public pulls, and the log says so', async (t) => {
   assertNothingLeaked({ mirror }, /wrong/);
 });
 
+/** Pulls an index, one of its manifests, and two blobs: one that the manifest names, and one that nothing names. */
+async function assertPublicPull({ upstream, mirror, image, blobUrl }: Scene): Promise<void> {
+  const extra = Buffer.from('named by nothing');
+  upstream.requireTokens({ admits: (authorization) => authorization === undefined });
+  upstream.putManifest('team/app', makeIndex(image), 'index');
+  upstream.putBlob('team/app', extra);
+  const urls = ['index', image.manifest.digest].map((last) => `${mirror.url}/v2/team/app/manifests/${last}`);
+  urls.push(blobUrl(digestOf(image.config)), blobUrl(digestOf(extra)));
+  for (const url of urls) assert.equal((await fetchRaw(url)).status, 200, url);
+}
+
+test('a login that is refused does not break a public pull after its first answer', async (t) => {
+  const shop = await openShop(t);
+  await shop.write({ auths: { [shop.host]: { auth: base64('bob:wrong') } } });
+  await assertPublicPull(shop);
+});
+
+test('nor does a file that cannot be read break one', async (t) => {
+  await assertPublicPull(await openShop(t));
+  const passwordFile = join(tempDir(), 'missing');
+  await assertPublicPull(await openShop(t, { upstream: { credentials: { username: 'amy', passwordFile } } }));
+});
+
 test('a login that is good again is used again some seconds later', async (t) => {
   const clock = new FakeClock();
   const { upstream, host, write, manifestUrl } = await openShop(t, { clock });
@@ -275,21 +299,23 @@ test('a login that was refused is not shown again for some seconds, unless it ch
 });
 
 test('a token is used for most of its life, and one without a life for a minute', async (t) => {
-  const clock = new FakeClock();
-  const { upstream, write, manifestUrl } = await openShop(t, { clock });
-  await write({});
-  upstream.requireTokens({ reply: (token) => ({ token, expires_in: 5 }) });
-  const asksAfter = async (ms: number) => {
-    clock.advance(ms);
-    assert.equal((await fetchRaw(manifestUrl)).status, 200);
-    return upstream.tokenAsks.length;
-  };
-  assert.equal(await asksAfter(0), 1);
-  assert.equal(await asksAfter(45_000), 1);
-  upstream.requireTokens({ reply: (token) => ({ access_token: token, expires_in: 3600 }) });
-  assert.equal(await asksAfter(5_000), 2);
-  assert.equal(await asksAfter(2_800_000), 2);
-  assert.equal(await asksAfter(100_000), 3);
+  for (const life of [{ expires_in: 5 }, {}]) {
+    const clock = new FakeClock();
+    const { upstream, write, manifestUrl } = await openShop(t, { clock });
+    await write({});
+    upstream.requireTokens({ reply: (token) => ({ token, ...life }) });
+    const asksAfter = async (ms: number) => {
+      clock.advance(ms);
+      assert.equal((await fetchRaw(manifestUrl)).status, 200);
+      return upstream.tokenAsks.length;
+    };
+    assert.equal(await asksAfter(0), 1);
+    assert.equal(await asksAfter(45_000), 1);
+    upstream.requireTokens({ reply: (token) => ({ access_token: token, expires_in: 3600 }) });
+    assert.equal(await asksAfter(5_000), 2);
+    assert.equal(await asksAfter(2_800_000), 2);
+    assert.equal(await asksAfter(100_000), 3);
+  }
 });
 
 interface Helper {

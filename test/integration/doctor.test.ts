@@ -125,6 +125,18 @@ test('doctor tells an upstream that cannot be reached from one that refuses the 
   );
 });
 
+test('doctor says that credentials are taken only where the file has some for the upstream', async (t) => {
+  const upstream = await FakeRegistry.start();
+  t.after(() => upstream.close());
+  const dockerConfig = join(tempDir(), 'config.json');
+  const examine = async (host: string) => {
+    writeFileSync(dockerConfig, JSON.stringify({ auths: { [host]: { auth: 'bWlycm9yOnJpZ2h0' } } }));
+    return (await doctor(configOf(upstream.url, { credentials: { dockerConfig } }))).stdout;
+  };
+  assert.match(await examine('elsewhere.test'), /^ok +upstream up\.test: .* answers$/m);
+  assert.match(await examine(new URL(upstream.url).host), /^ok +upstream up\.test: .* and takes the credentials$/m);
+});
+
 const userAgents = ['cri-o/1.31.2 go/go1.22.12', 'cri-o/1.33.0 go/go1.23', 'containerd/v2.1.4'];
 const node = { watchdog: { timeout: '1s', commitRate: '1MiB' } };
 

@@ -83,6 +83,14 @@ test('what an upstream calls its pages is passed back to it', async (t) => {
   assert.deepEqual([...tagsOf(first), ...tagsOf(second), nextOf(second, scene)], ['a', 'b', undefined]);
 });
 
+for (const target of [`?next=${'x'.repeat(3000)}`, 'https://['])
+  test(`a list whose next page cannot be asked for is a failure, not a short list: ${target.slice(0, 20)}`, async (t) => {
+    const scene = await setTaggedScene(t);
+    const link = `<${target}>; rel="next"`;
+    scene.upstream.lists.quirk = () => ({ type: 'application/json', body: '{"tags":["a"]}', link });
+    assert.equal((await fetchRaw(tagsUrl(scene))).status, 502);
+  });
+
 const quirks: Readonly<Record<string, readonly [body: string, tags: readonly string[]]>> = {
   'null for no tags': ['{"name":"team/app","tags":null}', []],
   'no tags at all': ['{"name":"team/app"}', []],

@@ -73,11 +73,21 @@ test('that the upstream fails, or our login, is no denial: what is held is serve
   clock.advance(6 * minutes);
   assert.deepEqual(Object.values(await pull()).slice(0, 2), [200, 200]);
   upstream.faults.length = 0;
+  upstream.requireBasic('mirror', 'secret');
   await rm(passwordFile);
   clock.advance(6 * minutes);
-  assert.deepEqual(await pull(), { manifest: 200, layer: 200, questions: 0 });
+  assert.deepEqual(await pull(), { manifest: 200, layer: 200, questions: 1 });
   clock.advance(60 * minutes);
-  assert.deepEqual(await pull(), { manifest: 502, layer: 502, questions: 0 });
+  assert.deepEqual(await pull(), { manifest: 502, layer: 502, questions: 2 });
+});
+
+test('what the upstream gives to all is served for ever, though our login cannot be read any more', async (t) => {
+  const { clock, pull, passwordFile } = await holdPrivate(t);
+  await rm(passwordFile);
+  for (let round = 0; round < 2; round++) {
+    clock.advance(61 * minutes);
+    assert.deepEqual(await pull(), { manifest: 200, layer: 200, questions: 1 });
+  }
 });
 
 test('what was fetched with a login is not open to all once the login is taken away, nor to a mirror without one', async (t) => {

@@ -2,7 +2,7 @@ import type { Clock } from '../../async/clock.ts';
 import type { Settings, UpstreamSettings } from '../../config/settings.ts';
 import type { Log } from '../../metrics/log.ts';
 import { Metrics } from '../../metrics/metrics.ts';
-import { UpstreamError, type UpstreamFailure } from '../../upstream/errors.ts';
+import { isDefinite, UpstreamError, type UpstreamFailure } from '../../upstream/errors.ts';
 import { Registry } from '../../upstream/registry.ts';
 import { bad, type Finding, good, reasonOf } from './finding.ts';
 
@@ -40,9 +40,9 @@ async function examine(upstream: UpstreamSettings, endpoint: string, clock: Cloc
   try {
     registry = new Registry({ ...upstream, endpoints: [endpoint] }, clock, silent, new Metrics());
     await registry.headManifest(nobody.repository, { tag: nobody.tag }, giveUp.signal);
-    return reached(check, upstream, endpoint);
+    return await reached(check, registry, endpoint);
   } catch (error) {
-    if (error instanceof UpstreamError && error.definite) return reached(check, upstream, endpoint);
+    if (registry !== undefined && isDefinite(error)) return await reached(check, registry, endpoint);
     return failed(check, endpoint, error);
   } finally {
     cancel();
@@ -50,8 +50,9 @@ async function examine(upstream: UpstreamSettings, endpoint: string, clock: Cloc
   }
 }
 
-function reached(check: string, { credentials }: UpstreamSettings, endpoint: string): Finding {
-  return good(check, `${endpoint} answers${credentials === undefined ? '' : ', and takes the credentials'}`);
+async function reached(check: string, registry: Registry, endpoint: string): Promise<Finding> {
+  const login = await registry.hasLogin(nobody.repository);
+  return good(check, `${endpoint} answers${login ? ', and takes the credentials' : ''}`);
 }
 
 function failed(check: string, endpoint: string, error: unknown): Finding {
