@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
+import { makeReferrer } from '../support/artifacts.ts';
 import { fetchRaw } from '../support/client.ts';
 import { FakeClock } from '../support/clock.ts';
 import { always, redirectTo, status } from '../support/faults.ts';
 import { FakeRegistry } from '../support/registry.ts';
-import { setScene } from '../support/scene.ts';
+import { type Scene, setScene } from '../support/scene.ts';
 import { tempDir } from '../support/temp.ts';
 
 const tokens = (upstream: FakeRegistry) => upstream.seen.filter(({ path }) => path.startsWith('/token'));
@@ -126,7 +127,7 @@ test('a login is read from its file at each use, and sent as Basic only after a 
   await writeFile(passwordFile, 's3cret-2\n');
   for (const [digest, bytes] of image.blobs) assert.ok((await fetchRaw(blobUrl(digest))).body.equals(bytes));
   upstream.requireBasic('u', 's3cret-3');
-  assert.equal((await fetchRaw(manifestUrl)).headers['warning']?.toString().startsWith('110 - '), true);
+  assert.equal((await fetchRaw(manifestUrl)).headers['warning']?.toString().startsWith('299 - '), true);
   const logged = JSON.stringify(mirror.log);
   assert.ok(!/s3cret|Basic /.test(logged));
 });
@@ -184,4 +185,65 @@ test('a redirect to a private address is not followed, unless the configuration 
   assert.equal((await fetchRaw(layerUrl)).status, 502);
   assert.equal(cdn.seen.length, 0);
   assert.ok(!JSON.stringify(mirror.log).includes('s3cret'));
+});
+
+/** A registry that wants tokens, and another one that has the same. */
+async function setTwoScene(t: TestContext): Promise<Scene & { readonly other: FakeRegistry }> {
+  const scene = await setScene(t, { upstream: { privateNetwork: true } });
+  const other = await FakeRegistry.start();
+  t.after(() => other.close());
+  other.push('team/app', 'v1', scene.image);
+  scene.upstream.requireTokens();
+  return { ...scene, other };
+}
+
+for (const code of [301, 302, 303, 307, 308]) {
+  test(`a redirect by ${code} is followed for manifests and blobs, without our authorization`, async (t) => {
+    const { upstream, other, image, manifestUrl, layerUrl, layer } = await setTwoScene(t);
+    upstream.faults.push(redirectTo(other.url, { status: code, only: (path) => path.startsWith('/v2/') }));
+    const manifest = await fetchRaw(manifestUrl);
+    assert.deepEqual([manifest.status, manifest.body], [200, image.manifest.bytes]);
+    const blob = await fetchRaw(layerUrl);
+    assert.ok(blob.status === 200 && blob.complete && blob.body.equals(layer));
+    assert.ok(other.seen.length >= 2);
+    assert.ok(other.seen.every(({ method, authorization }) => method === 'GET' && authorization === undefined));
+  });
+}
+
+for (const where of ['by its path alone', 'with its host']) {
+  test(`a redirect to the same registry, written ${where}, is followed with our token`, async (t) => {
+    const { upstream, image, manifestUrl, layerUrl, layer } = await setTwoScene(t);
+    const only = (path: string) => path.startsWith('/v2/') && !path.includes('signature');
+    const led = () => upstream.seen.filter(({ path }) => path.includes('signature'));
+    upstream.faults.push(redirectTo(where === 'with its host' ? upstream.url : '', { only }));
+    const manifest = await fetchRaw(manifestUrl);
+    assert.deepEqual([manifest.status, manifest.body], [200, image.manifest.bytes]);
+    const blob = await fetchRaw(layerUrl);
+    assert.ok(blob.status === 200 && blob.complete && blob.body.equals(layer));
+    assert.equal(tokens(upstream).length, 1);
+    // The first request of all comes without a token, and learns that it needs one.
+    assert.ok(led().length >= 3);
+    assert.ok(
+      led()
+        .slice(1)
+        .every(({ authorization }) => authorization?.startsWith('Bearer ')),
+    );
+  });
+}
+
+test('lists that are redirected are read where that leads, without our authorization', async (t) => {
+  const { upstream, other, image, mirror, manifestUrl } = await setTwoScene(t);
+  const signature = makeReferrer(image.manifest, 'application/example', 'signature');
+  other.putManifest('team/app', signature, 'signed');
+  other.lists.referrers = true;
+  assert.equal((await fetchRaw(manifestUrl)).status, 200);
+  upstream.faults.push(redirectTo(other.url, { only: (path) => /\/(?:tags|referrers)\//.test(path) }));
+  const tags = await fetchRaw(`${mirror.url}/v2/team/app/tags/list`);
+  assert.deepEqual([tags.status, JSON.parse(tags.body.toString()).tags], [200, ['signed', 'v1']]);
+  const referrers = await fetchRaw(`${mirror.url}/v2/team/app/referrers/${image.manifest.digest}`);
+  const [first] = JSON.parse(referrers.body.toString()).manifests;
+  assert.deepEqual([referrers.status, first.digest], [200, signature.digest]);
+  assert.equal(other.seen.length, 2);
+  assert.ok(other.seen.every(({ authorization }) => authorization === undefined));
+  assert.ok(upstream.seen.slice(-2).every(({ authorization }) => authorization?.startsWith('Bearer ')));
 });

@@ -63,3 +63,19 @@ test('a blob that is larger than the cache and the disk is read in ranges, and o
   for (const [index, start] of starts.entries()) assert.ok(parts[index]?.bytes.equals(contentAt(start, start + 100)));
   assert.ok(upstream.bytes < 20 * 2 ** 20, `${upstream.bytes} bytes`);
 });
+
+test('2,048 single bytes far into it are as many parts, however long their numbers are', async (t) => {
+  const { upstream, url } = await setScene(t);
+  const starts = Array.from({ length: 2048 }, (_, index) => 250_000_000_000 + index * 1900);
+  const range = `bytes=${starts.map((start) => `${start}-${start}`).join(',')}`;
+  assert.ok(range.length > 53_000, `${range.length} bytes`);
+  const answer = await fetchRaw(url, { headers: { range } });
+  assert.deepEqual([answer.status, answer.complete], [206, true]);
+  const parts = readParts(answer.body, String(answer.headers['content-type']));
+  assert.deepEqual(
+    parts.map(({ start, end, total }) => [start, end, total]),
+    starts.map((start) => [start, start + 1, size]),
+  );
+  for (const { start, end, bytes } of parts) assert.ok(bytes.equals(contentAt(start, end)), `${start}`);
+  assert.ok(upstream.bytes < 40 * 2 ** 20, `${upstream.bytes} bytes`);
+});

@@ -48,6 +48,32 @@ const ghcr: Row = {
   question: 'GET service=ghcr.io&scope=repository%3Aowner%2Fapp%3Apull',
 };
 
+const k8s: Row = {
+  upstream: 'registry.k8s.io',
+  host: 'registry.k8s.io',
+  repository: 'pause',
+  manifests: { status: 307, host: 'europe-west4-docker.pkg.dev' },
+  blobs: { status: 307, host: 'europe-west4-docker.pkg.dev' },
+  elsewhereRealm: 'http://europe-west4-docker.pkg.dev/v2/token',
+};
+
+const harbor: Row = {
+  upstream: 'harbor.corp.example',
+  host: 'harbor.corp.example',
+  repository: 'project/app',
+  challenge:
+    'Bearer realm="http://harbor.corp.example/service/token",service="harbor-registry",scope="repository:project/app:pull"',
+  tokens: {
+    url: 'http://harbor.corp.example/service/token',
+    scope: 'repository:project/app:pull',
+    admits: byGet('robot$weir', 's3cret:with:colons'),
+    reply: (token) => ({ token, access_token: '', expires_in: 1800, issued_at: '2026-01-01T00:00:00Z' }),
+  },
+  login: { username: 'robot$weir', password: 's3cret:with:colons' },
+  headers: { 'set-cookie': 'sid=harbor; Path=/; HttpOnly' },
+  absent: [404, 'NOT_FOUND'],
+};
+
 const rows: Readonly<Record<string, Row>> = {
   'Docker Hub': {
     upstream: 'docker.io',
@@ -90,13 +116,14 @@ const rows: Readonly<Record<string, Row>> = {
     blobs: { status: 302, host: 'cdn01.quay.io' },
     headers: { 'set-cookie': 'session=quay; HttpOnly' },
   },
-  'registry.k8s.io': {
-    upstream: 'registry.k8s.io',
-    host: 'registry.k8s.io',
-    repository: 'pause',
-    manifests: { status: 307, host: 'europe-west4-docker.pkg.dev' },
-    blobs: { status: 307, host: 'europe-west4-docker.pkg.dev' },
-    elsewhereRealm: 'http://europe-west4-docker.pkg.dev/v2/token',
+  'registry.k8s.io': k8s,
+  'registry.k8s.io, with blobs at a store that knows no logins': {
+    ...k8s,
+    blobs: { status: 307, host: 'prod-registry-k8s-io-eu-west-1.s3.dualstack.eu-west-1.amazonaws.com' },
+  },
+  'registry.k8s.io, with blobs two steps away': {
+    ...k8s,
+    blobs: { status: 307, host: 'europe-west4-docker.pkg.dev', further: 'storage.googleapis.com' },
   },
   'gcr.io, which refuses without a challenge': {
     upstream: 'gcr.io',
@@ -231,21 +258,21 @@ const rows: Readonly<Record<string, Row>> = {
     login: { username: 'deploy', password: 'glpat-s3cret' },
     upstreamKeys: { realms: ['gitlab.other.example'] },
   },
-  Harbor: {
-    upstream: 'harbor.corp.example',
-    host: 'harbor.corp.example',
-    repository: 'project/app',
-    challenge:
-      'Bearer realm="http://harbor.corp.example/service/token",service="harbor-registry",scope="repository:project/app:pull"',
+  Harbor: harbor,
+  'Harbor, which does not know what is missing': { ...harbor, absent: [404, 'UNKNOWN'] },
+  Gitea: {
+    upstream: 'gitea.corp.example',
+    host: 'gitea.corp.example',
+    repository: 'owner/app',
+    challenge: 'Bearer realm="http://gitea.corp.example/v2/token",service="container_registry",scope="*"',
     tokens: {
-      url: 'http://harbor.corp.example/service/token',
-      scope: 'repository:project/app:pull',
-      admits: byGet('robot$weir', 's3cret:with:colons'),
-      reply: (token) => ({ token, access_token: '', expires_in: 1800, issued_at: '2026-01-01T00:00:00Z' }),
+      url: 'http://gitea.corp.example/v2/token',
+      scope: '*',
+      admits: byGet('reader', 'gitea-s3cret'),
+      reply: (token) => ({ token }),
     },
-    login: { username: 'robot$weir', password: 's3cret:with:colons' },
-    headers: { 'set-cookie': 'sid=harbor; Path=/; HttpOnly' },
-    absent: [404, 'NOT_FOUND'],
+    login: { username: 'reader', password: 'gitea-s3cret' },
+    question: 'GET service=container_registry&scope=*&account=reader',
   },
   Nexus: {
     upstream: 'nexus.corp.example:8082',
@@ -382,7 +409,7 @@ function assertDiscreet(registry: LookAlike, row: Row): void {
 function allowedAt(host: string, path: string, { host: registry, tokens, basic, elsewhereRealm }: Row): RegExp {
   if (tokens !== undefined && `http://${host}${path.replace(/\?.*/, '')}` === tokens.url) return /^(?:Basic .+)?$/;
   if (host === registry) return basic === undefined ? /^(?:Bearer good-\d+)?$/ : /^(?:Basic .+)?$/;
-  return elsewhereRealm === undefined ? /^$/ : /^(?:Bearer elsewhere)?$/;
+  return elsewhereRealm?.startsWith(`http://${host}/`) ? /^(?:Bearer elsewhere)?$/ : /^$/;
 }
 
 function rowOf(name: string): Row {

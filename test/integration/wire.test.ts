@@ -29,9 +29,20 @@ const rows: Readonly<Record<string, readonly [file: string, ...titles: string[]]
     'a token is used for most of its life, and one without a life for a minute',
   ],
   '3: a token that is good, and refused': ['auth', 'a fresh token that is refused is the last word'],
-  '4: a redirect whose target takes no login and no HEAD': ['auth', 'a redirect is followed without our authorization'],
+  '4: a redirect whose target takes no login and no HEAD': [
+    'auth',
+    'a redirect is followed without our authorization',
+    'registries',
+    'images of … are pulled, each with few questions',
+  ],
   '5: a redirect target that has expired': ['auth', 'a signed URL that … is asked for again at the registry'],
-  '6: a cut': ['downloads', 'a connection that is cut is taken up where it stopped'],
+  '6: a cut': [
+    'downloads',
+    'a connection that is cut is taken up where it stopped',
+    'repair',
+    'an upstream without Range that … is read again',
+    'a body in chunks, sent …, that … cuts in its middle comes whole',
+  ],
   '7: a resume that is answered wrongly': ['wire', 'a resume that is answered … does not show'],
   '8: a short end that looks like the end': [
     'wire',
@@ -54,6 +65,7 @@ const rows: Readonly<Record<string, readonly [file: string, ...titles: string[]]
     'referrers are listed where the upstream has them by …',
     'what nothing refers to has an empty list',
     'an upstream that answers … is an error, not an empty list',
+    'an index that cannot be read, or a tag that fails, is an error too',
   ],
   '17: links': ['lists', 'pages of … are followed at the mirror'],
   '18: compression': ['integrity', 'compressed, mislabelled and wrongly sized answers are not passed on'],
@@ -71,7 +83,12 @@ const rows: Readonly<Record<string, readonly [file: string, ...titles: string[]]
   ],
   '27: TLS on the plain port': ['bad-input', 'a TLS handshake on the plain port is refused at once'],
   '28: writing': ['bad-input', 'everything that writes is 405'],
-  '29: a client that stops reading': ['downloads', 'a client that stops reading holds up nobody'],
+  '29: a client that stops reading': [
+    'downloads',
+    'a client that stops reading holds up nobody',
+    'hostile-client',
+    'clients that never read hold what they were given, and no more',
+  ],
   '30: a signature that is not there': ['manifests', 'an unknown manifest is MANIFEST_UNKNOWN; a signature'],
   '31: an upstream that is not configured': ['routing', '… is refused, and nobody is asked'],
 };
@@ -145,7 +162,7 @@ for (const [how, { body, retryAfter, seconds }] of Object.entries(limits)) {
     clock.advance(6 * 60_000);
     const stale = await fetchRaw(manifestUrl);
     assert.deepEqual([stale.status, stale.body], [200, image.manifest.bytes]);
-    assert.match(String(stale.headers['warning']), /^110 - /);
+    assert.match(String(stale.headers['warning']), /^299 - "[^"]*"$/);
   });
 }
 

@@ -5,7 +5,19 @@ import { run } from './program.ts';
 import { tempDir } from './temp.ts';
 
 /** What the stand-in is made of. */
-export const baseImagePrograms = ['sh', 'env', 'install', 'cp', 'chmod', 'ln', 'rm', 'find', 'ldd', 'npm', 'tar'] as const;
+export const baseImagePrograms = [
+  'sh',
+  'env',
+  'install',
+  'cp',
+  'chmod',
+  'ln',
+  'rm',
+  'find',
+  'ldd',
+  'npm',
+  'tar',
+] as const;
 
 const authorities = '/etc/ssl/certs/ca-certificates.crt';
 
@@ -19,7 +31,9 @@ export async function importBaseImage(daemon: Dockerd, name: string): Promise<vo
     mkdirSync(join(root, dirname(target)), { recursive: true });
     cpSync(source, join(root, target), { recursive: true, dereference: true });
   };
-  const programs = ['sh', 'env', 'install', 'cp', 'chmod', 'ln', 'rm', 'find'].map((program) => join('/usr/bin', program));
+  const programs = ['sh', 'env', 'install', 'cp', 'chmod', 'ln', 'rm', 'find'].map((program) =>
+    join('/usr/bin', program),
+  );
   for (const program of programs) put(program);
   put('/usr/bin/sh', '/bin/sh');
   put(process.execPath, '/usr/local/bin/node');

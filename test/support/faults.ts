@@ -13,7 +13,7 @@ export type Fault = { readonly times: number; readonly only: (path: string) => b
   | { readonly kind: 'gzip' }
   | { readonly kind: 'noLength' }
   | { readonly kind: 'noFraming' }
-  | { readonly kind: 'redirectTo'; readonly base: string }
+  | { readonly kind: 'redirectTo'; readonly base: string; readonly status: number }
 );
 
 /** How often a fault strikes, and where. */
@@ -78,9 +78,10 @@ export const gzip = (strike: Strike = {}): Fault => ({ kind: 'gzip', ...at(strik
 export const noLength = (strike: Strike = {}): Fault => ({ kind: 'noLength', ...at({ times: always, ...strike }) });
 /** Sends the body without any framing: it ends where the connection does. */
 export const noFraming = (strike: Strike = {}): Fault => ({ kind: 'noFraming', ...at({ times: always, ...strike }) });
-/** Redirects to the same path at another server. */
-export const redirectTo = (base: string, strike: Strike = {}): Fault => ({
+/** Redirects to the same path at another server: with 307, unless there is a status. */
+export const redirectTo = (base: string, strike: Strike & { status?: number } = {}): Fault => ({
   kind: 'redirectTo',
   base,
+  status: strike.status ?? 307,
   ...at({ times: always, ...strike }),
 });

@@ -15,7 +15,13 @@ export interface Hostile {
   /** Paths that were asked for, in order. */
   readonly seen: string[];
   /** What it does with requests for each kind of thing. */
-  readonly tricks: { manifests?: Trick | undefined; blobs?: Trick | undefined; token?: Trick | undefined };
+  readonly tricks: {
+    manifests?: Trick | undefined;
+    blobs?: Trick | undefined;
+    token?: Trick | undefined;
+    /** Tags, and referrers. */
+    lists?: Trick | undefined;
+  };
   /** Bytes that it got rid of, over all of its connections. */
   written(): number;
 }
@@ -28,8 +34,8 @@ export async function startHostile(test: TestContext, image: FixtureImage, tls?:
   const listener: RequestListener = (request, response) => {
     const { url = '' } = request;
     seen.push(url);
-    const kind = /^\/v2\/team\/app\/(manifests|blobs)\//.exec(url)?.[1] ?? (url.startsWith('/token') ? 'token' : '');
-    const trick = kind === 'manifests' || kind === 'blobs' || kind === 'token' ? tricks[kind] : undefined;
+    const kind = kindOf(url);
+    const trick = kind && tricks[kind];
     response.on('error', () => {});
     if (trick) trick(request, response);
     else behave(request, response, image);
@@ -47,6 +53,13 @@ export async function startHostile(test: TestContext, image: FixtureImage, tls?:
   const { port } = server.address() as AddressInfo;
   const written = () => [...sockets].reduce((sum, { bytesWritten }) => sum + bytesWritten, 0);
   return { url: tls ? `https://localhost:${port}` : `http://127.0.0.1:${port}`, port, seen, tricks, written };
+}
+
+function kindOf(url: string): keyof Hostile['tricks'] | undefined {
+  if (url.startsWith('/token')) return 'token';
+  const kind = /^\/v2\/team\/app\/(manifests|blobs|tags|referrers)\//.exec(url)?.[1];
+  if (kind === 'manifests' || kind === 'blobs') return kind;
+  return kind === undefined ? undefined : 'lists';
 }
 
 function behave({ url = '', method, headers }: IncomingMessage, response: ServerResponse, image: FixtureImage): void {

@@ -10,9 +10,11 @@ import type { FakeProxy } from './proxy.ts';
 export interface Elsewhere {
   readonly status: 301 | 302 | 307;
   readonly host: string;
+  /** Another host, to which that one leads on. */
+  readonly further?: string;
 }
 
-/** What tells a registry from the others: protocol.md would call them peculiarities. */
+/** What tells a registry from the others. */
 export interface Traits {
   readonly host: string;
   /** The repository's name at the registry. */
@@ -88,7 +90,8 @@ export class LookAlike {
     const origin = `http://127.0.0.1:${(registry.#server.address() as AddressInfo).port}`;
     const { host, tokens, manifests, blobs, elsewhereRealm } = traits;
     const realms = [tokens?.url, elsewhereRealm].flatMap((url) => (url === undefined ? [] : [new URL(url).host]));
-    for (const each of [host, manifests?.host, blobs?.host, ...realms]) if (each) proxy.resolve(each, origin);
+    const elsewhere = [manifests, blobs].flatMap((led) => [led?.host, led?.further]);
+    for (const each of [host, ...elsewhere, ...realms]) if (each) proxy.resolve(each, origin);
     test.after(() => {
       registry.#server.closeAllConnections();
       registry.#server.close();
@@ -140,10 +143,16 @@ export class LookAlike {
   /** Signed URLs are good for one method, and for nobody who says who he is; registries that are led to say so kindly. */
   #answerElsewhere(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> | void {
     const { method, headers } = request;
-    const { elsewhereRealm } = this.#traits;
+    const { elsewhereRealm, manifests, blobs } = this.#traits;
     const [, kind, reference = ''] = /\/(manifests|blobs)\/([^/]+)$/.exec(url.pathname) ?? [];
-    if (elsewhereRealm !== undefined) {
-      if (headers.authorization === 'Bearer elsewhere') return this.#sendContent(request, response, kind, reference);
+    const led = kind === 'manifests' ? manifests : blobs;
+    const further = led?.host === url.host ? led.further : undefined;
+    const send = () => {
+      if (further === undefined) return this.#sendContent(request, response, kind, reference);
+      response.writeHead(307, { location: `http://${further}${url.pathname}?${signature}` }).end();
+    };
+    if (elsewhereRealm !== undefined && url.host === new URL(elsewhereRealm).host) {
+      if (headers.authorization === 'Bearer elsewhere') return send();
       response.setHeader('www-authenticate', `Bearer realm="${elsewhereRealm}",service="elsewhere"`);
       return sendJson(response, 401, { errors: [{ code: 'UNAUTHORIZED' }] });
     }
@@ -151,7 +160,7 @@ export class LookAlike {
       response.writeHead(400).end('<Code>InvalidArgument</Code><Message>Only one auth mechanism allowed</Message>');
     } else if (method !== 'GET' || url.search !== `?${signature}`) {
       response.writeHead(403).end('<Code>SignatureDoesNotMatch</Code>');
-    } else return this.#sendContent(request, response, kind, reference);
+    } else return send();
   }
 
   #admits({ headers: { authorization } }: IncomingMessage): boolean {
