@@ -8,7 +8,7 @@ const pause = 250;
 
 /**
  * Asks, and where the upstream fails in a way that may pass, asks once more: clients of containers/image that have begun
- * a pull have no other place to turn to (protocol.md §3.4). A limit, a refusal and a wrong answer count at once.
+ * a pull have no other place to turn to. A limit, a refusal and a wrong answer count at once.
  * @throws what `ask` throws; the signal's reason.
  */
 export async function onceMore<T>(clock: Clock, signal: AbortSignal, ask: () => Promise<T>): Promise<T> {

@@ -39,7 +39,7 @@ const accept = [
   'application/vnd.oci.image.index.v1+json',
 ];
 
-/** A modelled node with CRI-O, as `watchdog.md` describes it. It keeps the layers that it has unpacked. */
+/** A modelled node with CRI-O, with its watchdog. It keeps the layers that it has unpacked. */
 export class CrioNode {
   readonly #settings: NodeSettings;
   readonly #layers = new Set<Digest>();
@@ -71,7 +71,7 @@ export class CrioNode {
   }
 }
 
-/** One pull: protocol.md §3.1, copy/single.go. */
+/** One pull, as copy/single.go of containers/image makes it. */
 class Pull {
   readonly #settings: NodeSettings;
   readonly #scale: number;
