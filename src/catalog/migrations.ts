@@ -2,7 +2,7 @@ import type { Database } from 'better-sqlite3';
 import { CatalogError } from './catalog.ts';
 
 /** Each brings the catalog from the version that is its index to the next. Never edited once released. */
-const migrations = [
+export const migrations = [
   `
   -- Verified content in storage. checksums: the CRC-32 of each 1 MiB chunk, 4 bytes each, little-endian.
   CREATE TABLE blobs (

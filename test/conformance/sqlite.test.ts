@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import Database from 'better-sqlite3';
 import { CatalogError } from '../../src/catalog/catalog.ts';
+import { migrations } from '../../src/catalog/migrations.ts';
 import { SqliteCatalog } from '../../src/catalog/sqlite.ts';
 import { type Digest, digestOf } from '../../src/oci/digest.ts';
 import { tempDir } from '../support/temp.ts';
@@ -119,33 +120,85 @@ for (const [name, length, most] of [
   });
 }
 
-/** What the third version has that the second had not. */
-const undoThird = `
-  DROP TRIGGER blob_added; DROP TRIGGER blob_changed; DROP TRIGGER blob_removed;
-  DROP TRIGGER piece_added; DROP TRIGGER piece_removed; DROP TRIGGER partial_changed; DROP TRIGGER partial_removed;
-  DROP INDEX partials_by_use; DROP INDEX grants_by_digest; DROP INDEX tags_by_digest;
-  DROP TABLE pins; DROP TABLE totals; ALTER TABLE partials DROP COLUMN bytes; ALTER TABLE grants DROP COLUMN login;
-  DROP INDEX absent_tags_by_age; PRAGMA user_version = 2;
-`;
+const [blob, partial, manifest] = ['blob', 'partial', 'manifest'].map((text) => digestOf(Buffer.from(text))) as [
+  Digest,
+  Digest,
+  Digest,
+];
 
-test('sqlite: a catalog of an older version is brought to this one with all that it knows', () => {
-  const path = newPath();
-  const [blob, partial] = ['blob', 'partial'].map((text) => digestOf(Buffer.from(text)));
-  if (blob === undefined || partial === undefined) assert.fail();
-  const before = new SqliteCatalog(path);
-  before.blobs.add({ digest: blob, size: 1000, usedAt: 1 }, Uint32Array.of(7));
-  before.partials.put({ name: 'a', upstream: 'up', digest: partial, size: 500, usedAt: 2 });
-  before.partials.record('a', [0], [{ start: 10, end: 60, crc: 3 }]);
-  before.close();
-  edit(path, (database) => database.exec(undoThird));
-  const after = new SqliteCatalog(path);
-  assert.deepEqual([after.usage.bytes(), after.partials.bytes('a')], [1050, 50]);
-  assert.deepEqual(after.blobs.checksums(blob), Uint32Array.of(7));
-  after.blobs.remove(blob);
-  after.partials.remove('a');
-  assert.deepEqual([after.usage.bytes(), after.pins.list()], [0, []]);
-  after.close();
-});
+/** Rows of every table, as the version that is the index wrote them: what it brought, and what was there before. */
+const rows: readonly string[] = [
+  '',
+  `
+  INSERT INTO blobs VALUES ('${blob}', 1000, 1, x'07000000');
+  INSERT INTO partials (name, upstream, digest, size, used_at) VALUES ('a', 'up', '${partial}', 500, 2);
+  INSERT INTO pieces VALUES ('a', 10, 60, 3);
+  INSERT INTO manifests VALUES ('${manifest}', 'application/x', x'6d');
+  INSERT INTO descriptors VALUES ('${manifest}', 0, 'blob', '${blob}', 1000, 'application/y');
+  INSERT INTO repositories VALUES (7, 'up', 'app');
+  INSERT INTO grants (repository, kind, digest, size, seen_at) VALUES (7, 'manifest', '${manifest}', NULL, 4);
+  INSERT INTO grants (repository, kind, digest, size, seen_at) VALUES (7, 'blob', '${partial}', 500, 3);
+  INSERT INTO tags VALUES (7, 'v1', '${manifest}', 5), (7, 'gone', NULL, 6);
+  `,
+  `INSERT INTO referrers VALUES (7, '${manifest}', '', '{}', 'more', 8);`,
+  "INSERT INTO pins VALUES (7, 'v1');",
+  'UPDATE grants SET login = 0;',
+];
+
+/** All that a catalog knows of these rows. */
+function knowledge({ blobs, partials, usage, manifests, tags, referrers, pins, images }: SqliteCatalog): object {
+  const repository = { upstream: 'up', name: 'app' };
+  return {
+    bytes: [usage.bytes(), partials.bytes('a')],
+    blob: [blobs.find(blob), [...blobs.checksums(blob)]],
+    partial: [partials.list(), partials.pieces('a')],
+    manifest: [manifests.find(manifest), images.contents(manifest)],
+    claims: [blob, partial].map((digest) => manifests.claim(repository, digest)),
+    seen: manifests.seen(repository, 100),
+    tags: [tags.find(repository, 'v1'), tags.find(repository, 'gone'), images.list()],
+    referrers: referrers.find(repository, manifest, ''),
+    pins: pins.list(),
+  };
+}
+
+for (const version of Array.from(migrations, (_, index) => index + 1)) {
+  test(`sqlite: a catalog of version ${version} is brought to this one with all that it knows`, () => {
+    const path = newPath();
+    edit(path, (database) => {
+      for (let at = 0; at < version; at++) database.exec(`${migrations[at]}; ${rows[at + 1] ?? ''}`);
+      database.pragma(`user_version = ${version}`);
+    });
+    const catalog = new SqliteCatalog(path);
+    const repository = { upstream: 'up', name: 'app' };
+    assert.deepEqual(knowledge(catalog), {
+      bytes: [1050, 50],
+      blob: [{ digest: blob, size: 1000, usedAt: 1 }, [7]],
+      partial: [
+        [{ name: 'a', upstream: 'up', digest: partial, size: 500, usedAt: 2 }],
+        [{ start: 10, end: 60, crc: 3 }],
+      ],
+      manifest: [
+        { digest: manifest, mediaType: 'application/x', bytes: Buffer.from('m') },
+        { manifests: [manifest], blobs: [{ digest: blob, size: 1000, usedAt: 1 }] },
+      ],
+      claims: [{ size: 1000 }, { size: 500 }],
+      // Before, nobody wrote down whether there was a login: it counts as if.
+      seen: { at: 4, login: version < 4 },
+      tags: [
+        { digest: manifest, checkedAt: 5 },
+        { digest: undefined, checkedAt: 6 },
+        [{ repository, tag: 'v1', digest: manifest }],
+      ],
+      referrers: version < 2 ? undefined : { content: '{}', next: 'more', checkedAt: 8 },
+      pins: version < 3 ? [] : [{ repository, reference: 'v1' }],
+    });
+    catalog.blobs.remove(blob);
+    catalog.partials.remove('a');
+    assert.equal(catalog.usage.bytes(), 0);
+    catalog.close();
+    assert.equal(versionOf(path), migrations.length);
+  });
+}
 
 test('sqlite: the catalog of a newer version is refused, untouched, with a remedy', () => {
   const path = newPath();

@@ -9,6 +9,7 @@ import { startMirror, upstreamConfig } from '../support/mirror.ts';
 import { attempt, type Outcome } from '../support/program.ts';
 import { pullAll, type Scene, setScene } from '../support/scene.ts';
 import { tempDir } from '../support/temp.ts';
+import { until } from '../support/until.ts';
 
 const entry = join(import.meta.dirname, '../../src/weir.js');
 
@@ -50,6 +51,23 @@ test('images are warmed, listed, pinned and removed by commands; without a mirro
   const alone = await weir('rm', 'up.test/team/app:v1', ...config);
   assert.equal(alone.code, 1);
   assert.match(alone.stderr, /^weir: no mirror runs at 127\.0\.0\.1:\d+: --config or --admin says where it is\n$/);
+});
+
+test('a mirror that runs repairs at once what has a bit flipped', async (t) => {
+  const scene = await setScene(t, { layers: [3 * chunkSize] });
+  await pullAll(scene);
+  await until(async () => /^weir_flights 0$/m.test(await scene.mirror.metrics()));
+  const digest = digestOf(scene.layer);
+  const path = join(scene.mirror.dataDir, 'blobs/sha256', hexOf(digest).slice(0, 2), hexOf(digest));
+  const bytes = readFileSync(path);
+  bytes.writeUInt8(bytes.readUInt8(chunkSize + 5) ^ 1, chunkSize + 5);
+  writeFileSync(path, bytes);
+  const before = scene.upstream.blobBytes;
+  const repaired = await weir('verify', '--repair', '--config', configOf(scene));
+  const said = [repaired.code, repaired.stdout, repaired.stderr];
+  assert.deepEqual(said, [0, `${digest} is damaged, repaired\n`, '2 blobs, 0 wrong\n']);
+  assert.equal(scene.upstream.blobBytes - before, chunkSize);
+  assert.ok(readFileSync(path).equals(scene.layer));
 });
 
 test('without a mirror a repair only marks what is damaged, and says so; the next mirror fetches that', async (t) => {

@@ -5,9 +5,9 @@ import { type TestContext, test } from 'node:test';
 import type { ImageView } from '../../src/cache/images.ts';
 import { digestOf, hexOf } from '../../src/oci/digest.ts';
 import { fetchRaw } from '../support/client.ts';
-import { always, status } from '../support/faults.ts';
+import { always, stallAfter, status } from '../support/faults.ts';
 import { makeImage, makeIndex } from '../support/images.ts';
-import { startMirror } from '../support/mirror.ts';
+import { startMirror, upstreamConfig } from '../support/mirror.ts';
 import { type Scene, type SceneOptions, setScene } from '../support/scene.ts';
 import { until } from '../support/until.ts';
 
@@ -203,6 +203,46 @@ test('a tag is made current at once when that is asked for', async (t) => {
   assert.equal((await fetchRaw(manifestUrl)).headers['docker-content-digest'], next.manifest.digest);
   upstream.faults.push(status(500, { times: always, only: () => true }));
   assert.equal((await admin.call('POST', 'images/up.test/team/app:v1?refresh')).status, 502);
+});
+
+test('an image that was removed is asked for anew: a tag that has moved meanwhile is what it is now', async (t) => {
+  const admin = await AdminScene.set(t, { upstream: { tagTtl: '1h' } });
+  const { upstream, manifestUrl, image } = admin.scene;
+  const digest = async () => (await fetchRaw(manifestUrl)).headers['docker-content-digest'];
+  assert.equal(await digest(), image.manifest.digest);
+  const next = makeImage(100);
+  upstream.push('team/app', 'v1', next);
+  assert.equal(await digest(), image.manifest.digest);
+  assert.equal((await admin.call('DELETE', 'images/up.test/team/app:v1')).status, 200);
+  assert.equal(await digest(), next.manifest.digest);
+});
+
+test('warming that ended in the middle of a layer goes on from there, also after a restart', async (t) => {
+  const patient = { stallTimeout: '60s', connections: 1 };
+  const size = 6_000_000;
+  const half = size / 2;
+  const first = await AdminScene.set(t, { layers: [size], upstream: patient });
+  const { upstream, layer, mirror } = first.scene;
+  const digest = digestOf(layer);
+  upstream.faults.push(stallAfter(half, 600_000, { only: (path) => path.includes(digest) }));
+  const images = ['up.test/team/app:v1'];
+  const { body } = await fetch(`${mirror.adminUrl}/api/warm`, { method: 'POST', body: JSON.stringify({ images }) });
+  const held = new RegExp(`"digest":"${digest}","size":${size},"held":${half}\\b`);
+  let said = '';
+  for await (const text of body?.pipeThrough(new TextDecoderStream()) ?? []) {
+    said += text;
+    // To leave the loop is to hang up.
+    if (held.test(said)) break;
+  }
+  assert.match(said, held);
+  await mirror.close();
+  upstream.faults.length = 0;
+  const config = upstreamConfig(upstream.url, patient);
+  const next = await startMirror(t, { dataDir: mirror.dataDir, config });
+  const now = new AdminScene({ ...first.scene, mirror: next });
+  assert.deepEqual((await now.warm(images)).at(-1), { image: images[0], complete: true });
+  assert.ok(now.isStored(layer));
+  assert.ok(upstream.blobBytes <= 1.1 * size, `${upstream.blobBytes} bytes`);
 });
 
 test('what names no image, or is no JSON, is refused', async (t) => {

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
+import Database from 'better-sqlite3';
 import { Program } from '../support/program.ts';
 import { tempDir } from '../support/temp.ts';
 
@@ -75,6 +76,10 @@ test('check says that a configuration is valid, or everything that is wrong with
   assert.equal((await run(['check', '--config', good])).code, 0);
   const { code, stderr } = await run(['check', '--config', bad]);
   assert.equal(code, 2);
+  assert.ok(
+    stderr.split('\n', 3).every((line) => line.startsWith(`${bad}:`)),
+    stderr,
+  );
   assert.match(stderr, /bad\.yaml:1:1 listen: /);
   assert.match(stderr, /bad\.yaml:3:3 cache\.maxSiz: unknown key/);
   assert.match(stderr, /bad\.yaml:4:25 upstreams\.quay\.io\.tagTtl: /);
@@ -133,6 +138,24 @@ test('what keeps it from starting is said in one line with a remedy', async (t) 
     [taken.code, taken.stderr],
     [1, `weir: listen EADDRINUSE: address already in use ${place}: end what listens there, or choose another port\n`],
   );
+});
+
+test('a data directory that a newer version wrote is left alone, and one line says what to do', async () => {
+  const dataDir = tempDir();
+  const path = join(dataDir, 'catalog.db');
+  const newer = new Database(path);
+  newer.pragma('user_version = 999');
+  newer.close();
+  const env = { WEIR_LISTEN: '127.0.0.1:0', WEIR_ADMIN: '127.0.0.1:0', WEIR_DATA_DIR: dataDir };
+  const { code, stdout, stderr } = await run(['serve'], { env, stopWhen: /"listening"/ });
+  assert.deepEqual([code, stdout], [1, '']);
+  assert.match(
+    stderr,
+    /^weir: the catalog has version 999, this is version \d+: run the newer weir, or another data directory\n$/,
+  );
+  const after = new Database(path);
+  assert.equal(after.pragma('user_version', { simple: true }), 999);
+  after.close();
 });
 
 test('a Node.js that is too old is told so before anything is loaded', async () => {

@@ -72,7 +72,7 @@ test('all who ask for it share one look at the upstream, and are told within 8 s
 });
 
 test('an upstream that answers is there, whatever it says of the manifest: also where it limits them', async (t) => {
-  for (const code of [404, 403, 429]) {
+  for (const code of [404, 403, 401, 429]) {
     const scene = await hold(t, 1);
     onlyDo(scene, status(code, { times: always, only: (path) => path.includes('/manifests/') }));
     assert.equal((await fetchRaw(scene.byDigest)).status, 200, String(code));
@@ -92,6 +92,7 @@ test('a blob that has gone takes the promise with it', async (t) => {
   const scene = await hold(t, 3);
   const { seen } = scene.upstream;
   await until(async () => (await fetchRaw(scene.byDigest)).status === 200 && seen.length === 0);
+  await until(async () => /^weir_flights 0$/m.test(await scene.mirror.metrics()));
   const hex = hexOf(digestOf(scene.layer));
   await unlink(join(scene.mirror.dataDir, 'blobs', 'sha256', hex.slice(0, 2), hex));
   // It is missed when it is asked for; it does not come again.

@@ -7,6 +7,7 @@ import {
   endEarly,
   type Fault,
   ignoreRange,
+  noLength,
   resetAfter,
   stallAfter,
   status,
@@ -15,6 +16,7 @@ import {
 import { makeImage } from '../support/images.ts';
 import { startMirror, type TestMirror, upstreamConfig } from '../support/mirror.ts';
 import { FakeRegistry } from '../support/registry.ts';
+import { until } from '../support/until.ts';
 
 const drip = 200;
 /** What an overloaded machine may add to a gap. */
@@ -76,6 +78,7 @@ for (const [name, { reason, make }] of Object.entries(faults)) {
         assert.ok(sentBy(registries) <= (reason === 'stall' ? 2.5 : 1.4) * size, `${sentBy(registries)} bytes`);
         const line = mirror.log.find(({ fields }) => fields['reason'] === reason);
         assert.equal(line?.fields['endpoint'], registries[0]?.url);
+        assert.equal(line?.fields['action'], reason === 'stall' ? 'hedge' : 'retry');
         assert.equal(typeof line?.fields['offset'], 'number');
       });
     }
@@ -96,12 +99,39 @@ for (const [name, make] of [
   });
 }
 
+const cuts = { 'a FIN': endEarly, 'a reset': resetAfter };
+const rangeless = { 'in parts': [], 'as a whole': [ignoreRange] };
+
+for (const [how, cut] of Object.entries(cuts)) {
+  for (const [shape, more] of Object.entries(rangeless)) {
+    test(`a body in chunks, sent ${shape}, that ${how} cuts in its middle comes whole`, async (t) => {
+      const { registries, layer, url, mirror } = await setStage(t, 1, calm);
+      const fault = cut(size / 2);
+      registries[0]?.faults.push(noLength(), ...more.map((make) => make()), fault);
+      const answer = await fetchRaw(url);
+      assert.deepEqual([answer.status, answer.headers['content-length']], [200, String(size)]);
+      assert.ok(isWhole(answer, layer));
+      assert.equal(fault.times, 0);
+      // What has no ranges is sent again from its beginning.
+      assert.ok(sentBy(registries) <= (more.length === 0 ? 1.4 : 2.2) * size, `${sentBy(registries)} bytes`);
+      assert.match(await mirror.metrics(), /weir_upstream_repairs_total\{reason="(?:reset|short)"\} [1-9]/);
+    });
+  }
+}
+
 test('a hedge goes to the next endpoint, and the silent request is given up once the hedge delivers', async (t) => {
   const { registries, layer, url } = await setStage(t, 2, { connections: 1 });
-  const [first, second] = registries;
-  first?.faults.push(stallAfter(1_500_000, 60_000));
+  const [first = assert.fail(), second = assert.fail()] = registries;
+  const fault = stallAfter(1_500_000, 600_000);
+  first.faults.push(fault);
   assert.ok(isWhole(await fetchRaw(url), layer));
-  assert.ok((second?.blobRequests.length ?? 0) >= 1);
+  assert.ok(second.blobRequests.length >= 1);
+  assert.equal(fault.times, 0);
+  await until(() => first.blobRequests.some(({ aborted, sent }) => aborted && sent < size));
+  assert.deepEqual(
+    second.blobRequests.filter(({ aborted }) => aborted),
+    [],
+  );
 });
 
 test('an upstream that freezes altogether is given up after giveUp, and not before', async (t) => {

@@ -1,5 +1,6 @@
 import { newEnds } from '../support/ends.ts';
-import { allRows, runRows } from '../support/fault-matrix.ts';
+import { runRows } from '../support/fault-matrix.ts';
+import { allRows } from '../support/fault-rows.ts';
 
 // The whole fault matrix: every fault at every place, with one endpoint and two, with Range and without, for every client.
 

@@ -7,6 +7,8 @@ import { pullFromUnruly, type WayReport } from '../support/unruly.ts';
 const [pulls = '2000', seed = '1'] = process.argv.slice(2);
 /** A batch is done again where the machine stood still for so long that a watchdog may have seen that. */
 const batch = 50;
+/** The share of its pulls that the unprotected way has to lose. */
+const leastLost = 1 / 3;
 const diagnostic = (text: string) => void process.stderr.write(`${text}\n`);
 const nothing: WayReport = { pulls: 0, cancelled: 0, failed: 0, errors: [], longestGap: 0, refused: 0 };
 
@@ -42,4 +44,12 @@ for (let done = 0; done < Number(pulls); done += batch) {
   process.stdout.write(line('Weir', weir) + line('unprotected', unprotected));
 }
 for (const error of weir.errors) process.stderr.write(`${error}\n`);
+const share = ({ pulls: all, cancelled, failed }: WayReport) => (cancelled + failed) / Math.max(1, all);
+const percent = (part: number) => `${(100 * part).toFixed(1)} %`;
+process.stdout.write(`lost: Weir ${percent(share(weir))}, unprotected ${percent(share(unprotected))}\n`);
+// Where the unprotected way loses little, the upstream was too well behaved to show anything.
+if (share(unprotected) < leastLost) {
+  process.stderr.write(`unprotected, less than ${percent(leastLost)} were lost: this shows nothing\n`);
+  process.exitCode = 1;
+}
 if (weir.cancelled + weir.failed > 0) process.exitCode = 1;

@@ -2,75 +2,28 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout } from 'node:timers/promises';
 import { digestOf } from '../../src/oci/digest.ts';
 import { type ClientAnswer, fetchRaw } from './client.ts';
-import {
-  always,
-  corruptAt,
-  endEarly,
-  type Fault,
-  gzip,
-  ignoreRange,
-  redirectTo,
-  refuse,
-  resetAfter,
-  slow,
-  stallAfter,
-  status,
-  wrongLength,
-  wrongRange,
-} from './faults.ts';
+import { type FaultRow, offsetFaults, often, places, requestFaults, size } from './fault-rows.ts';
+import { type Fault, ignoreRange, redirectTo, slow, status } from './faults.ts';
 import { makeImage } from './images.ts';
 import { type Ends, startMirror, type TestMirror } from './mirror.ts';
-import { combine } from './pairwise.ts';
 import { FakeRegistry } from './registry.ts';
+import { until } from './until.ts';
 
-const size = 2_500_000;
 const drip = 200;
 /** What the longest silence may be beyond a drip. */
 const slack = 1500;
 /** Rows at a time. */
 const lanes = 4;
+/** Milliseconds after which a silent upstream has stalled, where stalls are what is looked at. */
+const stallTimeout = 1000;
+/** Milliseconds that faults may take by themselves, before a first byte. */
+const inherent: Readonly<Record<string, number>> = { stallAfter: stallTimeout, 'status 429': 1000 };
+/** Runs before the others: what a process does for the first time takes its time. */
+const warmUp: FaultRow = { fault: 'resetAfter', place: 'middle', endpoints: 1, range: true, client: 'late' };
+/** Milliseconds between two looks at whether the process is held up. */
+const resolution = 10;
 /** A node that has no other way to a blob: it is kept waiting. */
 const agent = 'cri-o/1.31.2';
-
-/** Where a fault strikes: the offset of the byte that is due, and how many requests are answered well before. */
-const places = {
-  'first byte': { offset: 0, after: 0 },
-  '1 MiB': { offset: 1024 * 1024, after: 1 },
-  middle: { offset: size / 2, after: 2 },
-  'last span': { offset: size - 10, after: 3 },
-} as const;
-
-type Only = { readonly only: (path: string) => boolean };
-type Place = (typeof places)[keyof typeof places];
-
-/** Faults that have a place in the blob, and those that one request has. */
-const offsetFaults: Readonly<Record<string, (place: Place, only: Only) => Fault>> = {
-  resetAfter: ({ offset }, only) => resetAfter(offset, only),
-  stallAfter: ({ offset }, only) => stallAfter(offset, 60_000, only),
-  endEarly: ({ offset }, only) => endEarly(offset, only),
-  corruptAt: ({ offset }, only) => corruptAt(offset, { ...only, times: always }),
-};
-const requestFaults: Readonly<Record<string, (only: Only) => Fault>> = {
-  refuse,
-  'status 500': (only) => status(500, only),
-  'status 429': (only) => status(429, { ...only, retryAfter: '1' }),
-  wrongRange,
-  wrongLength: (only) => wrongLength(5, only),
-  gzip,
-  dropAuth: (only) => status(401, only),
-  'expired URL': (only) => status(403, only),
-};
-/** Those that no single answer has. */
-const lastingFaults = ['slow', 'expireToken'];
-
-/** One row of the matrix. */
-export interface FaultRow extends Readonly<Record<string, string | number | boolean>> {
-  readonly fault: string;
-  readonly place: keyof typeof places;
-  readonly endpoints: number;
-  readonly range: boolean;
-  readonly client: 'first' | 'late' | 'range';
-}
 
 /** What came of a row: nothing to complain about, or what was wrong. */
 export interface FaultOutcome {
@@ -79,19 +32,6 @@ export interface FaultOutcome {
   /** Bytes taken from the upstream, as a part of the blob. */
   readonly fetched: number;
   readonly problems: readonly string[];
-}
-
-/** Every row that is physically possible: without Range there is one request, so faults of later ones do not occur. */
-export function allRows(): FaultRow[] {
-  const names = [...Object.keys(offsetFaults), ...Object.keys(requestFaults), ...lastingFaults];
-  const rows = combine<FaultRow>({
-    fault: names,
-    place: Object.keys(places) as FaultRow['place'][],
-    endpoints: [1, 2],
-    range: [true, false],
-    client: ['first', 'late', 'range'],
-  });
-  return rows.filter(({ fault, range, place }) => range || !(fault in requestFaults) || place === 'first byte');
 }
 
 /** Runs rows through one mirror, in which each has an upstream of its own. */
@@ -105,11 +45,12 @@ export async function runRows(ends: Ends, rows: readonly FaultRow[]): Promise<Fa
   const locked = [await start(), await start()];
   for (const registry of locked) registry.requireTokens();
   const stage = { plain, locked, cdn: await start() };
-  const upstreams = rows.map((row, index) => {
+  const all = [warmUp, ...rows];
+  const upstreams = all.map((row, index) => {
     const endpoints = serversOf(stage, row).map(({ url }) => url);
     // No silence of a busy machine is taken for a stall, but where stalls are what is looked at.
-    const stallTimeout = row.fault === 'stallAfter' ? '1s' : '60s';
-    return [`row${index}.test`, { endpoints, insecure: true, privateNetwork: true, stallTimeout }];
+    const timeout = row.fault === 'stallAfter' ? `${stallTimeout}ms` : '60s';
+    return [`row${index}.test`, { endpoints, insecure: true, privateNetwork: true, stallTimeout: timeout }];
   });
   const config = {
     upstreams: Object.fromEntries(upstreams),
@@ -117,7 +58,8 @@ export async function runRows(ends: Ends, rows: readonly FaultRow[]): Promise<Fa
     prefetch: false,
   };
   const mirror = await startMirror(ends, { config });
-  const runs = rows.map((row, index) => new RowRun(stage, mirror, row, `row${index}`));
+  const [first, ...runs] = all.map((row, index) => new RowRun(stage, mirror, row, `row${index}`));
+  await first?.run();
   const queue = [...runs];
   const work = async () => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) await next.run();
@@ -146,9 +88,13 @@ class RowRun {
   readonly #url: string;
   readonly #problems: string[] = [];
   #longestGap = 0;
-  #placed: Fault | undefined;
+  #longestWait = 0;
+  /** What strikes, and how often it may. */
+  #placed: { readonly fault: Fault; readonly times: number } | undefined;
+  /** How many tokens were given out when those that were out became worth nothing. */
+  #tokens: number | undefined;
   /** This process is mirror, upstream and client: when it has to wait for the machine, all are silent. */
-  readonly #delays = monitorEventLoopDelay();
+  readonly #delays = monitorEventLoopDelay({ resolution });
 
   constructor(stage: MatrixStage, mirror: TestMirror, row: FaultRow, name: string) {
     this.#row = row;
@@ -171,6 +117,11 @@ class RowRun {
     this.#delays.disable();
     const patience = drip + slack + this.#delays.max / 1e6;
     if (this.#longestGap >= patience) this.#problems.push(`silent for ${Math.round(this.#longestGap)} ms`);
+    // A first byte takes many steps, each of which may have to wait.
+    const heldUp = this.#delays.count * Math.max(0, this.#delays.mean / 1e6 - resolution);
+    if (this.#longestWait >= patience + heldUp + (inherent[this.#row.fault] ?? 0))
+      this.#problems.push(`silent for ${Math.round(this.#longestWait)} ms before the first byte`);
+    if (!this.#struck()) this.#problems.push('the fault did not strike');
   }
 
   /** What came of it, and what it took of the upstream, as these metrics say. */
@@ -187,19 +138,47 @@ class RowRun {
   /** The first endpoint does wrong; the second one, where there is one, is well. */
   #prepare(): void {
     const { fault, range, place } = this.#row;
-    const [first] = this.#servers;
-    const mine = (path: string) => path.includes(`/team/${this.#name}/blobs/${digestOf(this.#layer)}`);
+    const mine = (path: string) => this.#isMine(path);
     let asked = 0;
     const here = places[place];
     const only = (path: string) => mine(path) && asked++ >= here.after;
     if (!range) this.#everywhere(ignoreRange({ only: mine }), this.#cdn);
-    if (fault === 'slow') this.#everywhere(slow(1_500_000, { only: mine }));
-    const placed = offsetFaults[fault]?.(here, { only: mine });
-    this.#placed = placed;
-    const requested = requestFaults[fault]?.({ only });
-    const striking = fault === 'expired URL' ? this.#cdn : first;
     if (fault === 'expired URL') this.#everywhere(redirectTo(this.#cdn.url, { only: mine }));
-    for (const each of [placed, requested]) if (each !== undefined) striking?.faults.push(each);
+    const striking = fault === 'expired URL' ? this.#cdn : this.#servers[0];
+    const placed =
+      fault === 'slow'
+        ? slow(1_500_000, { only: mine, times: often })
+        : fault === 'expireToken'
+          ? status(401, { only: (path) => only(path) && this.#revokeTokens() })
+          : (offsetFaults[fault]?.(here, { only: mine }) ?? requestFaults[fault]?.({ only }));
+    if (placed === undefined) return;
+    this.#placed = { fault: placed, times: placed.times };
+    if (fault === 'slow') this.#everywhere(placed);
+    else striking?.faults.push(placed);
+  }
+
+  #isMine(path: string): boolean {
+    return path.includes(`/team/${this.#name}/blobs/${digestOf(this.#layer)}`);
+  }
+
+  /** Once, just before a request is looked at. @returns `false`: it is the registry that refuses that, as it always does. */
+  #revokeTokens(): false {
+    if (this.#tokens !== undefined) return false;
+    this.#tokens = this.#tokensGiven();
+    for (const server of this.#servers) server.revokeTokens(`team/${this.#name}`);
+    return false;
+  }
+
+  #tokensGiven(): number {
+    const scope = `repository:team/${this.#name}:pull`;
+    return this.#servers
+      .flatMap(({ tokenAsks }) => tokenAsks)
+      .filter(({ params }) => params.getAll('scope').includes(scope)).length;
+  }
+
+  #struck(): boolean {
+    if (this.#row.fault === 'expireToken') return this.#tokens !== undefined && this.#tokensGiven() > this.#tokens;
+    return this.#placed !== undefined && this.#placed.fault.times < this.#placed.times;
   }
 
   #everywhere(fault: Fault, ...more: readonly FakeRegistry[]): void {
@@ -208,31 +187,35 @@ class RowRun {
 
   /** All clients of the row, each with what it should have had. */
   async #read(): Promise<{ answer: ClientAnswer; from: number }[]> {
-    const { client, fault, place } = this.#row;
+    const { client, place } = this.#row;
     const url = `${this.#url}/blobs/${digestOf(this.#layer)}`;
     const others: Promise<{ answer: ClientAnswer; from: number }>[] = [];
     const join = (from: number) =>
       fetchRaw(url, { headers: { 'user-agent': agent, ...(from === 0 ? {} : { range: `bytes=${from}-` }) } }).then(
         (answer) => ({ answer, from }),
       );
-    let revoked = false;
-    const answer = await fetchRaw(url, {
-      headers: { 'user-agent': agent },
-      onBytes: (received) => {
-        if (client !== 'first' && others.length === 0) others.push(join(client === 'late' ? 0 : size / 4));
-        if (fault === 'expireToken' && !revoked && received > places[place].offset - 100_000) {
-          for (const server of this.#servers) server.revokeTokens(`team/${this.#name}`);
-          revoked = true;
-        }
-        return undefined;
-      },
-    });
+    const joinOnce = () => {
+      if (client !== 'first' && others.length === 0) others.push(join(client === 'late' ? 0 : size / 4));
+      return undefined;
+    };
+    const answering = fetchRaw(url, { headers: { 'user-agent': agent }, onBytes: joinOnce });
+    // With the first byte, what happens there is over.
+    if (place === 'first byte') {
+      await until(() => this.#servers.some(({ seen }) => seen.some(({ path }) => this.#isMine(path))));
+      joinOnce();
+    }
+    const answer = await answering;
     return [{ answer, from: 0 }, ...(await Promise.all(others))];
+  }
+
+  #note({ longestGap, firstByte }: ClientAnswer): void {
+    this.#longestGap = Math.max(this.#longestGap, longestGap);
+    this.#longestWait = Math.max(this.#longestWait, firstByte);
   }
 
   #judge(answers: readonly { answer: ClientAnswer; from: number }[]): void {
     for (const { answer, from } of answers) {
-      this.#longestGap = Math.max(this.#longestGap, answer.longestGap);
+      this.#note(answer);
       const right = answer.complete && answer.body.equals(this.#layer.subarray(from));
       if (!right) this.#problems.push(`from ${from}: ${answer.status} ${answer.ending} ${answer.body.length} bytes`);
     }
@@ -241,11 +224,11 @@ class RowRun {
   /** Nobody has what is wrong to its end. Where one endpoint is right, those who ask later have it. */
   async #runCorrupt(): Promise<void> {
     for (const { answer, from } of await this.#read()) {
-      this.#longestGap = Math.max(this.#longestGap, answer.longestGap);
+      this.#note(answer);
       const wrong = answer.status < 400 && !answer.body.equals(this.#layer.subarray(from));
       if (answer.complete && wrong) this.#problems.push('what is wrong looks complete');
     }
-    if (this.#row.endpoints === 1 && this.#placed) Object.assign(this.#placed, { times: 0 });
+    if (this.#row.endpoints === 1 && this.#placed) Object.assign(this.#placed.fault, { times: 0 });
     const url = `${this.#url}/blobs/${digestOf(this.#layer)}`;
     for (let tries = 0; tries < 100; tries++) {
       if ((await fetchRaw(url, { headers: { 'user-agent': agent } })).body.equals(this.#layer)) return;

@@ -17,6 +17,8 @@ export interface SeenRequest {
   readonly headers: IncomingMessage['headers'];
   /** Bytes of content that were handed to the connection. */
   sent: number;
+  /** Whether the connection was closed before the answer had come to its end. */
+  aborted: boolean;
 }
 
 /** What a token is asked for with. */
@@ -154,14 +156,18 @@ export class FakeRegistry {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method = '', url = '', headers } = request;
-    const seen = { method, path: url, range: headers.range, authorization: headers.authorization, headers, sent: 0 };
+    const { range, authorization } = headers;
+    const seen = { method, path: url, range, authorization, headers, sent: 0, aborted: false };
     this.seen.push(seen);
+    response.once('close', () => {
+      seen.aborted = !response.writableFinished;
+    });
     if (url.startsWith('/token')) return this.#giveToken(request, response);
     const [, name = '', kind, reference = ''] =
       /^\/v2\/(.+)\/(manifests|blobs|tags|referrers)\/([^/?]+)/.exec(url) ?? [];
     const faults = this.#strike(url);
     if (this.#refuseByFault(faults, url, response)) return;
-    if (!this.#admitted(headers.authorization, name)) return this.#challenge(response, name);
+    if (!this.#admitted(authorization, name)) return this.#challenge(response, name);
     if (this.lists.answer(request, response, this.#repositories.get(name)?.manifests)) return;
     if (kind === 'manifests')
       return this.#sendManifest(
@@ -190,7 +196,7 @@ export class FakeRegistry {
         const headers = fault.retryAfter === undefined ? {} : { 'retry-after': fault.retryAfter };
         response.writeHead(fault.status, headers).end(fault.body);
       } else if (fault.kind === 'redirectTo') {
-        response.writeHead(307, { location: `${fault.base}${url}?signature=s3cret` }).end();
+        response.writeHead(fault.status, { location: `${fault.base}${url}?signature=s3cret` }).end();
       } else continue;
       return true;
     }

@@ -96,3 +96,19 @@ test('those who make room at the same time make it once', async (t) => {
   assert.ok(at.once.removed > 0);
   assert.equal(at.together.removed, at.once.removed);
 });
+
+test('nothing goes while a fortieth of all is left; below that, room is made until a twentieth is', async (t) => {
+  const all = 1040;
+  const above = new Scene(t, { late: false, maxSize: all });
+  above.free = 2000;
+  // Of 1040 bytes, a fortieth is 26: 1000 are kept.
+  assert.ok(await above.space.reserve('a', 14));
+  await above.space.makeRoom();
+  assert.equal(above.removed, 0);
+  const below = new Scene(t, { late: false, maxSize: all });
+  below.free = 2000;
+  assert.ok(await below.space.reserve('a', 15));
+  await below.space.makeRoom();
+  const left = all - 1000 - 15 + below.removed;
+  assert.ok(left >= all / 20 && left < all / 20 + blobBytes, `${left} bytes`);
+});
