@@ -1,6 +1,6 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout } from 'node:timers/promises';
-import { digestOf } from '../../src/oci/digest.ts';
+import { type Digest, digestOf } from '../../src/oci/digest.ts';
 import { type ClientAnswer, fetchRaw } from './client.ts';
 import { type FaultRow, offsetFaults, often, places, requestFaults, size } from './fault-rows.ts';
 import { type Fault, ignoreRange, redirectTo, slow, status } from './faults.ts';
@@ -83,6 +83,7 @@ class RowRun {
   readonly #row: FaultRow;
   readonly #name: string;
   readonly #layer: Buffer;
+  readonly #digest: Digest;
   readonly #servers: readonly FakeRegistry[];
   readonly #cdn: FakeRegistry;
   readonly #url: string;
@@ -104,6 +105,7 @@ class RowRun {
     const image = makeImage(size);
     for (const server of [...this.#servers, stage.cdn]) server.push(`team/${name}`, 'v1', image);
     this.#layer = image.layers[0] ?? Buffer.alloc(0);
+    this.#digest = digestOf(this.#layer);
     this.#url = `${mirror.url}/v2/${name}.test/team/${name}`;
   }
 
@@ -158,7 +160,7 @@ class RowRun {
   }
 
   #isMine(path: string): boolean {
-    return path.includes(`/team/${this.#name}/blobs/${digestOf(this.#layer)}`);
+    return path.includes(`/team/${this.#name}/blobs/${this.#digest}`);
   }
 
   /** Once, just before a request is looked at. @returns `false`: it is the registry that refuses that, as it always does. */
@@ -188,7 +190,7 @@ class RowRun {
   /** All clients of the row, each with what it should have had. */
   async #read(): Promise<{ answer: ClientAnswer; from: number }[]> {
     const { client, place } = this.#row;
-    const url = `${this.#url}/blobs/${digestOf(this.#layer)}`;
+    const url = `${this.#url}/blobs/${this.#digest}`;
     const others: Promise<{ answer: ClientAnswer; from: number }>[] = [];
     const join = (from: number) =>
       fetchRaw(url, { headers: { 'user-agent': agent, ...(from === 0 ? {} : { range: `bytes=${from}-` }) } }).then(
@@ -229,7 +231,7 @@ class RowRun {
       if (answer.complete && wrong) this.#problems.push('what is wrong looks complete');
     }
     if (this.#row.endpoints === 1 && this.#placed) Object.assign(this.#placed.fault, { times: 0 });
-    const url = `${this.#url}/blobs/${digestOf(this.#layer)}`;
+    const url = `${this.#url}/blobs/${this.#digest}`;
     for (let tries = 0; tries < 100; tries++) {
       if ((await fetchRaw(url, { headers: { 'user-agent': agent } })).body.equals(this.#layer)) return;
       await setTimeout(50);

@@ -97,7 +97,8 @@ class UnrulyImage {
     this.repository = `team/app${index}`;
     this.#image = makeImage(...Array.from({ length: 1 + random.below(4) }, () => 1000 + random.below(600_000)));
     this.#faults = this.#image.layers.flatMap((layer) => {
-      const only = (path: string) => path.endsWith(`${this.repository}/blobs/${digestOf(layer)}`);
+      const end = `${this.repository}/blobs/${digestOf(layer)}`;
+      const only = (path: string) => path.endsWith(end);
       return Array.from({ length: random.below(3) }, () => unrulyFault(random, layer.length, only));
     });
   }
