@@ -1,9 +1,9 @@
 import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm, statfs, writeFile } from 'node:fs/promises';
-import { dirname, join, sep } from 'node:path';
+import { dirname, join } from 'node:path';
 import { algorithmOf, type Digest, hexOf, isDigest } from '../oci/digest.ts';
 import type { Capacity, Ingest, Piece, StorageDriver, StoredBlob } from './driver.ts';
-import { bytesTakenBy, guarded, namesBelow, openIfThere, readFully, syncDirectory, writeFully } from './files.ts';
+import { bytesTakenBy, guarded, namesIn, openIfThere, readFully, syncDirectory, writeFully } from './files.ts';
 import { Hasher, type HashStream } from './hasher.ts';
 
 // <root>/
@@ -51,8 +51,16 @@ export class DiskStorage implements StorageDriver {
   }
 
   async list(): Promise<readonly Digest[]> {
-    const paths = await namesBelow(join(this.#root, 'blobs'));
-    return paths.map(toDigest).filter((digest) => digest !== undefined);
+    const root = join(this.#root, 'blobs');
+    const digests: Digest[] = [];
+    for (const algorithm of await namesIn(root, 'directories')) {
+      // One after the other: with many blobs there, others have their turns between them.
+      for (const prefix of await namesIn(join(root, algorithm), 'directories')) {
+        const names = await namesIn(join(root, algorithm, prefix), 'files');
+        digests.push(...names.map((hex) => toDigest(algorithm, prefix, hex)).filter((digest) => digest !== undefined));
+      }
+    }
+    return digests;
   }
 
   async ingest(name: string, digest: Digest): Promise<Ingest> {
@@ -73,7 +81,7 @@ export class DiskStorage implements StorageDriver {
 
   async ingests(): Promise<ReadonlyMap<string, number>> {
     const directory = join(this.#root, 'ingest');
-    const names = await namesBelow(directory);
+    const names = await namesIn(directory, 'files');
     const bytes = await Promise.all(names.map((name) => bytesTakenBy(join(directory, name))));
     return new Map(names.map((name, index) => [name, bytes[index] ?? 0]));
   }
@@ -205,8 +213,7 @@ class DiskIngest implements Ingest {
 }
 
 /** `sha256/ab/ab12…` → `sha256:ab12…`; anything else that lies there is not ours. */
-function toDigest(path: string): Digest | undefined {
-  const [algorithm, prefix, hex = '', ...more] = path.split(sep);
+function toDigest(algorithm: string, prefix: string, hex: string): Digest | undefined {
   const digest = `${algorithm}:${hex}`;
-  return isDigest(digest) && hex.slice(0, 2) === prefix && more.length === 0 ? digest : undefined;
+  return isDigest(digest) && hex.slice(0, 2) === prefix ? digest : undefined;
 }

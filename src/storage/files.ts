@@ -1,6 +1,5 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, readdir, stat } from 'node:fs/promises';
-import { join, relative } from 'node:path';
 import { StorageError } from './driver.ts';
 
 /** A rename is durable once its directory is. */
@@ -63,11 +62,12 @@ export async function openIfThere(path: string): Promise<FileHandle | undefined>
   }
 }
 
-/** The paths of all files below a directory, relative to it; none when it is not there. @throws StorageError */
-export async function namesBelow(path: string): Promise<string[]> {
+/** The names of all files, or of all directories, in a directory; none when it is not there. @throws StorageError */
+export async function namesIn(path: string, what: 'files' | 'directories'): Promise<string[]> {
   try {
-    const entries = await readdir(path, { recursive: true, withFileTypes: true });
-    return entries.filter((entry) => entry.isFile()).map((entry) => relative(path, join(entry.parentPath, entry.name)));
+    const entries = await readdir(path, { withFileTypes: true });
+    const wanted = entries.filter((entry) => (what === 'files' ? entry.isFile() : entry.isDirectory()));
+    return wanted.map(({ name }) => name);
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return [];
     throw new StorageError(codeOf(error), 'the data directory cannot be listed', { cause: error });

@@ -14,6 +14,7 @@ import { collectLog, type LogLine, upstreamConfig } from '../support/mirror.ts';
 import { Mount } from '../support/mount.ts';
 import { FakeRegistry } from '../support/registry.ts';
 import { type Scene, type SceneOptions, setScene } from '../support/scene.ts';
+import { tempDir } from '../support/temp.ts';
 import { until } from '../support/until.ts';
 
 interface Reloads extends Scene {
@@ -201,6 +202,26 @@ test('limits are changed while the mirror runs', async (t) => {
   });
   assert.equal(await refused, 503);
   assert.ok(mirror.log.some(({ fields: { client } }) => client === '203.0.113.9'));
+});
+
+test('a login that is configured later counts from then on, and so does its end', async (t) => {
+  const {
+    put,
+    with: keys,
+    manifestUrl,
+    upstream,
+  } = await setReloads(t, {
+    upstream: { negativeTtl: '0s', tagTtl: '0s', staleIfError: '0s' },
+  });
+  upstream.requireBasic('u', 'secret');
+  const before = await status(manifestUrl);
+  assert.ok(before >= 400, `${before}`);
+  const passwordFile = join(tempDir(), 'password');
+  writeFileSync(passwordFile, 'secret');
+  await put(keys({ credentials: { username: 'u', passwordFile } }));
+  assert.equal(await status(manifestUrl), 200);
+  await put(keys({}));
+  assert.equal(await status(manifestUrl), before);
 });
 
 async function status(url: string): Promise<number> {

@@ -51,23 +51,32 @@ async function setStage(t: TestContext, endpoints: number, upstream: object = {}
 const isWhole = ({ complete, body }: ClientAnswer, layer: Buffer) => complete && body.equals(layer);
 const sentBy = (registries: readonly FakeRegistry[]) => registries.reduce((sum, { blobBytes }) => sum + blobBytes, 0);
 
-const faults: Readonly<Record<string, { readonly reason: string; readonly make: (offset: number) => Fault }>> = {
+const faults: Readonly<
+  Record<string, { readonly reason: string; readonly make: (offset: number, before: number) => Fault }>
+> = {
   stall: { reason: 'stall', make: (offset) => stallAfter(offset, 60_000) },
   reset: { reason: 'reset', make: (offset) => resetAfter(offset) },
   'end before the end': { reason: 'short', make: (offset) => endEarly(offset) },
-  'status 503': { reason: 'status', make: () => status(503) },
+  'status 503': { reason: 'status', make: (_offset, before) => status(503, { only: after(before) }) },
   'wrong Content-Range': { reason: 'status', make: () => wrongRange() },
 };
 /** No silence of an overloaded machine is taken for a stall. */
 const calm = { stallTimeout: '60s' };
-const places = { 'the first byte': 1, '1 MiB': 1024 * 1024, 'the last span': size - 10 };
+/** Where something goes wrong, and how many requests are answered well before, where it is an answer that is wrong. */
+const places = { 'the first byte': [1, 0], '1 MiB': [1024 * 1024, 1], 'the last span': [size - 10, 2] } as const;
+
+/** Requests for blobs, but for so many of them. */
+function after(before: number): (path: string) => boolean {
+  let asked = 0;
+  return (path) => path.includes('/blobs/') && asked++ >= before;
+}
 
 for (const [name, { reason, make }] of Object.entries(faults)) {
-  for (const [place, offset] of Object.entries(places)) {
+  for (const [place, [offset, before]] of Object.entries(places)) {
     for (const endpoints of [1, 2]) {
       test(`${name} at ${place} is repaired, with ${endpoints} endpoints`, async (t) => {
         const { registries, layer, url, mirror } = await setStage(t, endpoints, reason === 'stall' ? {} : calm);
-        registries[0]?.faults.push(make(offset));
+        registries[0]?.faults.push(make(offset, before));
         const began = performance.now();
         const answer = await fetchRaw(url);
         assert.ok(isWhole(answer, layer));
