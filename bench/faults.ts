@@ -1,6 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CrioNode, type NodePull } from '../test/support/crio-node.ts';
-import { endEarly, type Fault, refuse, resetAfter, slow, stallAfter, status } from '../test/support/faults.ts';
+import {
+  always,
+  corruptAt,
+  endEarly,
+  type Fault,
+  ignoreRange,
+  refuse,
+  resetAfter,
+  slow,
+  stallAfter,
+  status,
+} from '../test/support/faults.ts';
 import { type FixtureImage, makeImage, makeIndex } from '../test/support/images.ts';
 import { FakeRegistry } from '../test/support/registry.ts';
 import { startRegistryProxy } from './harness/docker-registry.ts';
@@ -25,6 +36,12 @@ const faults: Readonly<Record<string, (only: (path: string) => boolean) => reado
   'closed three times, 500 kB apart': (only) => [0, 1, 2].map((n) => endEarly(half + n * 500_000, { only })),
   'the blob is refused three times': (only) => [refuse({ only, times: 3 })],
   'the blob is answered with 503 once': (only) => [status(503, { only })],
+  'the blob is answered with 429 once, to come again in 2 s': (only) => [status(429, { only, retryAfter: '2' })],
+  'closed in the middle, and Range is not understood': (only) => [
+    ignoreRange({ only, times: always }),
+    endEarly(half, { only }),
+  ],
+  'a byte is wrong': (only) => [corruptAt(half, { only })],
   'a line of 200 kB/s': (only) => [slow(200_000, { only })],
 };
 
