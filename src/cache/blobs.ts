@@ -48,7 +48,7 @@ export interface BlobCacheParts {
 
 const stillComing = Symbol('still coming');
 
-/** Milliseconds for which bytes that may be wrong are kept from clients: a node that watches for progress wants a first byte by then. */
+/** Milliseconds for which bytes that may be wrong are kept from clients: nodes that watch want a first byte by then. */
 const doubtFor = 5000;
 
 /** The decision about each blob: in storage, arriving, or to be fetched. */

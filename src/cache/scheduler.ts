@@ -97,11 +97,10 @@ export class Scheduler {
     return [...this.#running].filter(([claim, { flight }]) => !claim.stalled && this.#hasStalled(flight, claim)).length;
   }
 
-  /** Whether somebody has stalled where this begins. */
+  /** Whether somebody has stalled where this begins; without Range, anywhere: it begins at the start again. */
   #hasStalled(flight: Flight, { start }: Pick<Claim, 'start'>): boolean {
-    return [...this.#running].some(
-      ([claim, of]) => claim.stalled && of.flight === flight && claim.position <= start && start < claim.end,
-    );
+    const covers = (claim: Claim) => !flight.ranged || (claim.position <= start && start < claim.end);
+    return [...this.#running].some(([claim, of]) => claim.stalled && of.flight === flight && covers(claim));
   }
 
   /** Workers that one blob may have while others are wanted. */
