@@ -63,7 +63,8 @@ A flag counts before the environment, that before the file, and that before the 
 
 A changed file is read again at once, and at SIGHUP. One that is not valid changes nothing, and is reported. Counting
 only after a restart: \`listen\`, \`admin\`, \`dataDir\`, \`tls\`, \`clients.htpasswd\` and \`log.format\`. The files that keys name
-(passwords, certificates, users) are read again when they change, without anything else.
+(passwords, certificates, users) are read again when they change, without anything else; only the \`ca\` of an upstream
+needs a SIGHUP or a changed configuration.
 
 Durations are \`250ms\`, \`3s\`, \`5m\`, \`2h\`, \`7d\`; sizes \`512MiB\`, \`1.5GiB\` (powers of 1024) or \`100GB\` (powers of 1000).`;
 
