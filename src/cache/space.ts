@@ -117,9 +117,10 @@ export class Space {
         this.#rooms.add(room);
         return true;
       }
+      if (bytes > this.#most(capacity)) return false;
       // What goes for others may be enough.
       if (this.#parts.evictor.busy) await this.#parts.evictor.settled();
-      else if (bytes > this.#most(capacity) || !(await this.#evict(missing, capacity))) return false;
+      else if (!(await this.#evict(missing, capacity))) return false;
     }
   }
 

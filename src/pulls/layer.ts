@@ -36,8 +36,12 @@ export class Layer implements ModelledLayer {
   /** All that have begun to send it to its end. */
   readonly #streams = new WeakSet<object>();
 
-  constructor(descriptor: Descriptor) {
+  readonly #inParts: boolean;
+
+  /** `inParts`: whether its client takes layers in parts, several at a time, and asks for each to the end of the layer. */
+  constructor(descriptor: Descriptor, inParts: boolean) {
     this.descriptor = descriptor;
+    this.#inParts = inParts;
   }
 
   get size(): number {
@@ -61,12 +65,7 @@ export class Layer implements ModelledLayer {
    */
   fit(from: Offset): number | undefined {
     if (from === undefined) return 0;
-    if (from > 0 && this.sent >= from) return this.deliveredAt === undefined ? 0 : 1;
-    if (this.deliveredAt !== undefined) return undefined;
-    if (this.requestedAt === undefined) return from === 0 || this.parted ? 0 : 2;
-    // containerd from 2.1 on takes a layer in parts, several at a time, and asks for each to the end of the layer.
-    if (from > 0) return 1;
-    return this.aborted ? 0 : undefined;
+    return from === 0 ? this.#fitOfAll() : this.#fitOfRest(from);
   }
 
   /** A stream begins to send it from this offset on. */
@@ -117,8 +116,9 @@ export class Layer implements ModelledLayer {
 
   /** The stream is over. */
   end(stream: object, how: StreamEnd, now: number): void {
-    // Where a layer is taken in parts, the last one may have been asked for before another.
-    if (how === 'delivered' && this.#streams.has(stream)) {
+    // Of a layer that is taken in parts, the last one may have been asked for before another.
+    const counts = this.#inParts ? this.#streams.has(stream) : this.#stream === stream;
+    if (how === 'delivered' && counts) {
       this.deliveredAt = now;
       this.#ended = undefined;
     }
@@ -127,5 +127,16 @@ export class Layer implements ModelledLayer {
     this.waitsFor = undefined;
     if (how === 'withdrawn') this.requestedAt = undefined;
     else if (how !== 'delivered' && this.deliveredAt === undefined) this.#ended = how;
+  }
+
+  #fitOfAll(): number | undefined {
+    return this.requestedAt === undefined || this.aborted ? 0 : undefined;
+  }
+
+  #fitOfRest(from: number): number | undefined {
+    if (this.sent >= from) return this.deliveredAt === undefined ? 0 : 1;
+    if (this.deliveredAt !== undefined) return undefined;
+    if (this.requestedAt === undefined) return this.parted ? 0 : 2;
+    return this.#inParts || this.aborted ? 1 : undefined;
   }
 }

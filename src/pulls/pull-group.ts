@@ -5,7 +5,7 @@ import type { Pull, PulledImage } from './pull.ts';
 /** Pulls of one client from one repository that are remembered, beside those that go on. */
 const maxPulls = 16;
 /** Pulls of one client from one repository that go on, and are told apart. */
-const maxOpen = 64;
+const maxOpen = 256;
 /** Digests that are remembered as promised to it. */
 const maxPromised = 10_000;
 

@@ -68,7 +68,7 @@ export class Pull implements Pacing {
     this.image = image;
     this.#rules = rules;
     this.#clock = clock;
-    this.#layers = image.contents.layers.slice(0, maxLayers).map((each) => new Layer(each));
+    this.#layers = image.contents.layers.slice(0, maxLayers).map((each) => new Layer(each, client.runtime.takesParts));
     this.#silence = new Silence(clock);
   }
 

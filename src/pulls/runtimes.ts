@@ -10,6 +10,8 @@ export interface Runtime {
   readonly watchdog: Watchdog;
   /** Whether it turns to the next mirror when one blob request fails. The others fail the pull. */
   readonly fallsBack: boolean;
+  /** Whether it may take a layer in parts, several at a time, and ask for each to the end of the layer: containerd 2.1. */
+  readonly takesParts: boolean;
 }
 
 /** First words of User-Agent headers, by who sends them. */
@@ -28,7 +30,8 @@ export function parseRuntime(userAgent: string | undefined): Runtime {
   const [, product = '', version = ''] = /^([A-Za-z-]+)(?![^\s/])(?:\/v?([^\s/]{1,64}))?/.exec(userAgent ?? '') ?? [];
   const [, name, fallsBack] = families.find(([prefix]) => prefix === product) ?? [];
   if (name === undefined || fallsBack === undefined) {
-    return { name: 'other', version: '', watchdog: 'none', fallsBack: true };
+    return { name: 'other', version: '', watchdog: 'none', fallsBack: true, takesParts: false };
   }
-  return { name, version, watchdog: name === 'cri-o' ? crioWatchdog(version) : 'none', fallsBack };
+  const watchdog = name === 'cri-o' ? crioWatchdog(version) : 'none';
+  return { name, version, watchdog, fallsBack, takesParts: name === 'containerd' };
 }

@@ -67,6 +67,8 @@ async function answer(parts: PullParts, visit: Visit): Promise<void> {
   const { request, record } = visit;
   const target = request.url ?? '';
   await parts.logins?.check(request.headers.authorization);
+  // What begins from here on is ended when the connection is closed, and would not be where it is closed already.
+  visit.signal.throwIfAborted();
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     throw new RegistryError('UNSUPPORTED', { detail: 'this is a read-only mirror' });
   }

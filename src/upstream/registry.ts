@@ -138,18 +138,19 @@ export class Registry {
    * Fetches one page of a list of a repository: `tail` is `tags/list` or `referrers/<digest>`, `page` a query.
    * @throws UpstreamError as `manifest` does: `absent` also where the registry does not know such lists.
    */
-  list(repository: string, tail: string, page: string, signal: AbortSignal): Promise<UpstreamPage> {
-    return this.#anywhere(signal, async (endpoint) => {
+  async list(repository: string, tail: string, page: string, signal: AbortSignal): Promise<UpstreamPage> {
+    const { answer, bytes } = await this.#anywhere(signal, async (endpoint) => {
       const url = new URL(`/v2/${repository}/${tail}?${page}`, endpoint);
       const headers = { accept: `${ociIndex}, application/json` };
       const patience = this.settings.stallTimeout;
       const answer = await this.#exchange
         .ask({ method: 'GET', kind: 'list', url, endpoint, repository, headers, patience, signal })
         .catch((error: unknown) => Promise.reject(this.#asAbsence(error)));
-      const bytes = await answer.response.readAll(maxBody);
-      const next = this.#nextPage(answer);
-      return { contentType: answer.response.header('content-type'), bytes, next: next === page ? undefined : next };
+      return { answer, bytes: await answer.response.readAll(maxBody) };
     });
+    // That this cannot be asked for says nothing of the endpoint: the client may have made up the query.
+    const next = this.#nextPage(answer);
+    return { contentType: answer.response.header('content-type'), bytes, next: next === page ? undefined : next };
   }
 
   /**

@@ -78,6 +78,7 @@ function prognoseNodes(
       version,
       watchdog: client.watchdog,
       fallsBack: false,
+      takesParts: false,
     });
     const { outcome, held } = judgeImage(sizes, model);
     const named = !canTimeOut(client.watchdog)

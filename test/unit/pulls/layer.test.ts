@@ -3,11 +3,12 @@ import { test } from 'node:test';
 import { digestOf } from '../../../src/oci/digest.ts';
 import { Layer, type LayerState } from '../../../src/pulls/layer.ts';
 
-const newLayer = () => new Layer({ digest: digestOf(Buffer.from('x')), size: 100, mediaType: '' });
+const newLayer = (inParts = false) =>
+  new Layer({ digest: digestOf(Buffer.from('x')), size: 100, mediaType: '' }, inParts);
 
 /** A layer that is in this state; of one that was sent at all, 60 bytes were. */
-function layerThat(state: LayerState): Layer {
-  const layer = newLayer();
+function layerThat(state: LayerState, inParts = false): Layer {
+  const layer = newLayer(inParts);
   const stream = {};
   if (state === 'not requested') return layer;
   layer.begin(stream, 0, 10);
@@ -50,7 +51,7 @@ test('a stream that was replaced has nothing to say any more', () => {
 test('the whole is asked for once; the rest only by who has what comes before it', () => {
   const fits: Readonly<Record<LayerState, readonly [whole: number | undefined, from50: number | undefined]>> = {
     'not requested': [0, 2],
-    requested: [undefined, 1],
+    requested: [undefined, undefined],
     sending: [undefined, 0],
     delivered: [undefined, 1],
     aborted: [0, 0],
@@ -61,8 +62,21 @@ test('the whole is asked for once; the rest only by who has what comes before it
     assert.deepEqual([layer.fit(0), layer.fit(50)], [whole, from50], state);
     assert.equal(layer.fit(undefined), 0, state);
   }
-  assert.equal(layerThat('sending').fit(61), 1);
+  assert.equal(layerThat('sending').fit(61), undefined);
+  for (const state of ['requested', 'sending'] as const) assert.equal(layerThat(state, true).fit(61), 1);
   assert.equal(layerThat('aborted').fit(61), 1);
+});
+
+test('a stream that was replaced by one that resumes says nothing of the layer, however it ends', () => {
+  const layer = newLayer();
+  const [lingering, resumed] = [{}, {}];
+  layer.begin(lingering, 0, 10);
+  layer.advance(lingering, 90);
+  layer.begin(resumed, 80, 20);
+  layer.end(lingering, 'delivered', 30);
+  assert.deepEqual([layer.state, layer.isSentBy(resumed)], ['sending', true]);
+  layer.end(resumed, 'delivered', 40);
+  assert.equal(layer.deliveredAt, 40);
 });
 
 test('a layer that is taken in parts, several at a time, is there with its last one', () => {
@@ -72,7 +86,7 @@ test('a layer that is taken in parts, several at a time, is there with its last 
     { begun: [0, 80, 40], ended: [80, 40, 0] },
   ];
   for (const { begun, ended } of endings) {
-    const layer = newLayer();
+    const layer = newLayer(true);
     const streams = new Map(begun.map((from) => [from, {}]));
     for (const [from, stream] of streams) layer.begin(stream, from, 10);
     for (const from of ended) layer.end(streams.get(from) ?? {}, from === 80 ? 'delivered' : 'aborted', 20);

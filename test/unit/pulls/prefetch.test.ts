@@ -15,7 +15,7 @@ function setPrefetch(count: number) {
   const clock = new FakeClock();
   const listeners = new Set<() => void>();
   const pull = {
-    ahead: layers.map((descriptor, index) => ({ layer: new Layer(descriptor), index })),
+    ahead: layers.map((descriptor, index) => ({ layer: new Layer(descriptor, false), index })),
     hasFreeSlot: false,
     watch: (listener: () => void) => {
       listeners.add(listener);

@@ -60,12 +60,13 @@ test('pulls that rest are forgotten too, those first that do so longest; none th
 
 test('however many go on, only so many are told apart', () => {
   const group = new PullGroup();
-  const pulls = Array.from({ length: 200 }, () => pullOf('a', 2));
+  const pulls = Array.from({ length: 300 }, () => pullOf('a', 2));
   for (const pull of pulls) {
     group.begin(pull, {});
     pull.request(digestOf(Buffer.from('a')), 0);
   }
-  assert.deepEqual(group.pullsOf(pulls[0]?.image.digest ?? digestOf(Buffer.from(''))), pulls.slice(0, 80));
+  const told = group.pullsOf(pulls[0]?.image.digest ?? digestOf(Buffer.from('')));
+  assert.ok(told.length === 272 && told.every((pull, index) => pull === pulls[index]), `${told.length}`);
 });
 
 test('pulls that cannot be told apart are told so once', (t) => {

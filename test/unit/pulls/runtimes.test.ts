@@ -15,7 +15,7 @@ const boundaries: Readonly<Record<Watchdog, readonly string[]>> = {
 test('each version of CRI-O has the watchdog that it was released with', () => {
   for (const [watchdog, versions] of Object.entries(boundaries)) {
     for (const version of versions) {
-      assert.deepEqual(crio(version), { name: 'cri-o', version, watchdog, fallsBack: false });
+      assert.deepEqual(crio(version), { name: 'cri-o', version, watchdog, fallsBack: false, takesParts: false });
     }
   }
 });
@@ -63,7 +63,9 @@ test('other runtimes have no watchdog that a mirror has to keep quiet, and say w
     [undefined, 'other', '', true],
   ];
   for (const [userAgent, name, version, fallsBack] of cases) {
-    assert.deepEqual(parseRuntime(userAgent), { name, version, watchdog: 'none', fallsBack }, userAgent ?? 'none');
+    const takesParts = name === 'containerd';
+    const runtime = { name, version, watchdog: 'none', fallsBack, takesParts };
+    assert.deepEqual(parseRuntime(userAgent), runtime, userAgent ?? 'none');
   }
 });
 

@@ -15,6 +15,7 @@ const mib = 1024 * 1024;
 const minute = 60_000;
 const repository = 'docker.io/team/app';
 const crio: PullClient = { address: '10.0.0.1', runtime: parseRuntime('cri-o/1.31.2') };
+const containerd: PullClient = { address: '10.0.0.1', runtime: parseRuntime('containerd/v2.1.4') };
 const podman: PullClient = { address: '10.0.0.1', runtime: parseRuntime('containers/5.3.0') };
 
 interface TestImage {
@@ -268,15 +269,15 @@ test('a stream that is resumed on a new connection goes on where it was', () => 
 test('a layer that is taken in parts, several at a time, is one pull', () => {
   const { sessions, begin, ask } = setUp();
   const image = imageOf('a', [40 * mib]);
-  begin(image);
+  begin(image, {}, containerd);
   const part = 8 * mib;
-  const [first, ...others] = [0, 1, 2].map((index) => ask(image.layer(0), {}, index * part));
+  const [first, ...others] = [0, 1, 2].map((index) => ask(image.layer(0), {}, index * part, containerd));
   for (const stream of others) assert.equal(stream.pull, first?.pull);
   for (const stream of [first, ...others]) {
     stream?.sent(part);
     stream?.end('aborted');
   }
-  const [fourth, last] = [3, 4].map((index) => ask(image.layer(0), {}, index * part));
+  const [fourth, last] = [3, 4].map((index) => ask(image.layer(0), {}, index * part, containerd));
   fourth?.end('aborted');
   if (last) deliver(last, part);
   assert.deepEqual(outcomes(sessions), ['complete']);
