@@ -3,6 +3,7 @@ import type { Catalog } from '../catalog/catalog.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { Ingest, Piece, StorageError } from '../storage/driver.ts';
 import type { Registry } from '../upstream/registry.ts';
+import type { Recent } from './recent.ts';
 import type { Room } from './space.ts';
 import type { Precaution } from './suspects.ts';
 import type { WindowBudget } from './window.ts';
@@ -18,6 +19,7 @@ export interface KeepingContext {
 
 /** What a flight needs of its surroundings. */
 export interface FlightContext extends KeepingContext {
+  readonly recent: Recent;
   /** Milliseconds without a reader after which a whole download stops. */
   readonly idleAfter: number;
   /** There may be something to fetch. */

@@ -1,3 +1,4 @@
+import { byteLength } from '../async/byte-length.ts';
 import type { Cancel } from '../async/clock.ts';
 import type { Interval } from '../http/range.ts';
 import { type Digest, hexOf } from '../oci/digest.ts';
@@ -52,7 +53,7 @@ export class Flight {
     this.#context = context;
     this.deliveries = new Deliveries(context.clock, plan.recorded.length > 0);
     this.approach = new Approach(plan.registry, context.clock, plan.precaution);
-    this.blob = new InflightBlob(plan.ingest, plan.size, {
+    this.blob = new InflightBlob(plan.ingest, plan.size, context.recent, {
       held: (interval) => this.#held(interval),
       wanted: () => this.#readersChanged(),
       unwritable: (error) => this.#keeping.pass(error),
@@ -175,7 +176,7 @@ export class Flight {
 
   /** Bytes have come. @throws StorageError, IntegrityError: then it ends */
   async deliver(claim: Claim, start: number, buffers: readonly Buffer[]): Promise<void> {
-    const bytes = buffers.reduce((sum, { length }) => sum + length, 0);
+    const bytes = byteLength(buffers);
     if (claim.stalled) this.#claims.resume(claim);
     while (!this.#keeping.hasRoomFor(bytes)) await this.#keeping.waitForRoom(bytes);
     if (!this.ranged) await this.#keeping.passing?.turn(start, this.signal);
@@ -231,9 +232,8 @@ export class Flight {
 
   /** All of it was hashed. The last byte goes out at once; then the blob is put away. */
   async #land(hex: string): Promise<void> {
-    const { digest } = this;
-    const right = hex === hexOf(digest);
-    const error = right ? undefined : new IntegrityError(digest, `${digest.split(':', 1)[0]}:${hex}`);
+    const right = hex === hexOf(this.digest);
+    const error = right ? undefined : new IntegrityError(this.digest, `${this.digest.split(':', 1)[0]}:${hex}`);
     if (right) this.blob.verify();
     // What is not kept has to go on coming for those who have not read it yet.
     if (right && this.passing) return;

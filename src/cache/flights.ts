@@ -11,6 +11,7 @@ import { Flight } from './flight.ts';
 import type { FlightPlan } from './flight-plan.ts';
 import { type FlightView, viewFlight } from './flight-view.ts';
 import { Nowhere } from './nowhere.ts';
+import { Recent } from './recent.ts';
 import { Scheduler, type SchedulerEvents } from './scheduler.ts';
 import type { Room, Space } from './space.ts';
 import { type Precaution, Suspects } from './suspects.ts';
@@ -48,6 +49,7 @@ export class Flights {
   readonly #starting = new Set<Promise<Flight>>();
   #closed = false;
   readonly #windows = new WindowBudget();
+  readonly #recent = new Recent();
   readonly #suspects: Suspects;
 
   constructor(context: FlightsContext) {
@@ -144,6 +146,7 @@ export class Flights {
       catalog,
       idleAfter: idleFlight(),
       windows: this.#windows,
+      recent: this.#recent,
       wanted: () => scheduler.pump(),
       passes: (error) => this.#context.passes(flight, error),
       closed,

@@ -1,6 +1,9 @@
+import { byteLength } from '../async/byte-length.ts';
 import type { Interval } from '../http/range.ts';
 import type { ArrivingBytes, Ingest } from '../storage/driver.ts';
+import { Fresh } from './fresh.ts';
 import { type ArrivingBlob, type Demand, InflightReader } from './reader.ts';
+import type { Recent } from './recent.ts';
 import { IntervalSet } from './spans.ts';
 
 /** Where bytes go that are not kept. */
@@ -35,6 +38,12 @@ export class InflightBlob implements ArrivingBlob {
   readonly #held = new IntervalSet();
   /** What has come: nobody writes the same bytes at the same time as somebody else, or after. */
   readonly #written = new IntervalSet();
+  /** What has come, and is read from memory until it is written. */
+  readonly #fresh = new Fresh();
+  /** What can be read: what is there, and what is fresh. */
+  readonly #readable = new IntervalSet();
+  readonly #recent: Recent;
+  readonly #name: number;
   readonly #readers = new Set<InflightReader>();
   #size: number | undefined;
   #verified = false;
@@ -45,9 +54,11 @@ export class InflightBlob implements ArrivingBlob {
   #closed: Promise<void> | undefined;
   #writes: Promise<unknown> = Promise.resolve();
 
-  constructor(ingest: Ingest, size: number | undefined, events: InflightEvents) {
+  constructor(ingest: Ingest, size: number | undefined, recent: Recent, events: InflightEvents) {
     this.#ingest = ingest;
     this.#size = size;
+    this.#recent = recent;
+    this.#name = recent.add();
     this.#events = events;
   }
 
@@ -69,6 +80,10 @@ export class InflightBlob implements ArrivingBlob {
   /** What is there, or is being written, or has been and cannot be read yet. */
   get written(): IntervalSet {
     return this.#written;
+  }
+
+  get readable(): IntervalSet {
+    return this.#readable;
   }
 
   get readers(): ReadonlySet<InflightReader> {
@@ -110,7 +125,7 @@ export class InflightBlob implements ArrivingBlob {
   }
 
   async #write(start: number, buffers: readonly Buffer[]): Promise<void> {
-    const end = start + buffers.reduce((sum, { length }) => sum + length, 0);
+    const end = start + byteLength(buffers);
     for (let gap = this.#written.firstGap({ start, end }); gap; gap = this.#written.firstGap({ start: gap.end, end })) {
       this.#written.add(gap);
       await this.#put(gap, cut(buffers, gap.start - start, gap.end - start));
@@ -121,6 +136,7 @@ export class InflightBlob implements ArrivingBlob {
   hold(interval: Interval): void {
     this.#held.add(interval);
     this.#written.add(interval);
+    this.#readable.add(interval);
     this.#events.held(interval);
     this.#notify();
   }
@@ -128,12 +144,14 @@ export class InflightBlob implements ArrivingBlob {
   /** From now on bytes go here. What was written before can be read through it. */
   divert(passage: Passage): void {
     this.#passage = passage;
+    this.#fresh.dropBeginning();
   }
 
   /** These bytes are not there any more, and may come again. */
   drop(interval: Interval): void {
     this.#held.remove(interval);
     this.#written.remove(interval);
+    this.#readable.remove(interval);
   }
 
   /** Adds a reader. */
@@ -161,8 +179,34 @@ export class InflightBlob implements ArrivingBlob {
     this.#events.wanted();
   }
 
-  readAt(buffer: Buffer, position: number): Promise<number> {
-    return this.ingest.read(buffer, position);
+  async readAt(buffer: Buffer, position: number): Promise<number> {
+    let filled = 0;
+    while (filled < buffer.length) {
+      const read = await this.#readSome(buffer.subarray(filled), position + filled);
+      if (read === 0) break;
+      filled += read;
+    }
+    return filled;
+  }
+
+  /** What is in memory is read at once: a moment later, it may have been written, or be gone. */
+  #readSome(buffer: Buffer, position: number): Promise<number> | number {
+    const fresh = this.#fresh.read(buffer, position);
+    if (fresh > 0) return fresh;
+    const { ingest } = this;
+    if (this.#isShared && ingest === this.#ingest && this.#holdsChunkAt(position)) {
+      return this.#recent.read(this.#name, ingest, buffer, position);
+    }
+    return ingest.read(buffer.subarray(0, this.#held.endOfRun(position) - position), position);
+  }
+
+  #holdsChunkAt(position: number): boolean {
+    const { start, end } = this.#recent.chunkAt(position, this.#size);
+    return this.#held.endOfRun(start) >= end;
+  }
+
+  get #isShared(): boolean {
+    return this.#readers.size > 1;
   }
 
   async leave(reader: InflightReader): Promise<void> {
@@ -192,19 +236,26 @@ export class InflightBlob implements ArrivingBlob {
   async #closeIfUnused(): Promise<void> {
     if (!this.#released || this.#readers.size + this.#retained > 0) return;
     // Who reads of an end only comes and goes after it.
+    this.#recent.forget(this.#name);
     this.#closed ??= this.ingest.close().finally(() => this.#events.closed());
     await this.#closed;
   }
 
   async #put(gap: Interval, buffers: readonly Buffer[]): Promise<void> {
     if (this.#passage !== undefined) return this.#pass(this.#passage, gap, buffers);
+    const forget = this.#fresh.add(gap.start, buffers);
+    this.#readable.add(gap);
+    this.#notify();
     try {
       await this.#ingest.write(gap.start, buffers);
       this.hold(gap);
     } catch (error) {
+      this.#readable.remove(gap);
       const passage = this.#insteadOf(error);
       if (passage === undefined) throw error;
       this.#pass(passage, gap, buffers);
+    } finally {
+      forget();
     }
   }
 

@@ -80,8 +80,8 @@ export interface Turn {
 export interface ArrivingBlob {
   /** Bytes; `undefined` while it is not known. */
   readonly size: number | undefined;
-  /** What is there. */
-  readonly held: IntervalSet;
+  /** What can be read. */
+  readonly readable: IntervalSet;
   /** Whether all of it is there, and hashes to its digest. */
   readonly verified: boolean;
   /** Why no more will come. */
@@ -135,7 +135,7 @@ export class InflightReader implements BlobReader {
 
   /** Whether it takes bytes as fast as they come: little of what is there is left to be read. */
   get keepsUp(): boolean {
-    return this.waiting || this.#blob.held.endOfRun(this.#position) - this.#position < backlog;
+    return this.waiting || this.#blob.readable.endOfRun(this.#position) - this.#position < backlog;
   }
 
   /** Whether it has read anything yet. */
@@ -144,7 +144,7 @@ export class InflightReader implements BlobReader {
   }
 
   ready(position: number): number {
-    const run = this.#blob.held.endOfRun(position);
+    const run = this.#blob.readable.endOfRun(position);
     const limit = Math.min(run, this.end ?? run);
     if (!this.demand.whole || this.#blob.verified) return limit;
     return Math.max(position, Math.min(limit, (this.#blob.size ?? run) - 1));

@@ -1,4 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
+import { byteLength } from '../async/byte-length.ts';
 import type { Interval } from '../http/range.ts';
 import { algorithmOf, type Digest } from '../oci/digest.ts';
 import { IntegrityError } from '../oci/errors.ts';
@@ -87,7 +88,7 @@ export class Window implements Passage {
   }
 
   take(position: number, buffers: readonly Buffer[]): readonly Interval[] {
-    const end = position + buffers.reduce((sum, { length }) => sum + length, 0);
+    const end = position + byteLength(buffers);
     let at = position;
     for (const buffer of buffers) {
       for (let from = 0; from < buffer.length; ) {

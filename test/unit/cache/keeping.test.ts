@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { InflightBlob } from '../../../src/cache/inflight.ts';
 import { Keeping } from '../../../src/cache/keeping.ts';
+import { Recent } from '../../../src/cache/recent.ts';
 import { WindowBudget } from '../../../src/cache/window.ts';
 import { SqliteCatalog } from '../../../src/catalog/sqlite.ts';
 import { digestOf } from '../../../src/oci/digest.ts';
@@ -26,7 +27,7 @@ async function setScene(t: TestContext, size: number | undefined, recorded: read
     catalog.close();
   });
   const room = new HeldRoom(firstRoom);
-  const blob: InflightBlob = new InflightBlob(ingest, size, {
+  const blob: InflightBlob = new InflightBlob(ingest, size, new Recent(), {
     held: (interval) => keeping.mark(interval),
     wanted() {},
     unwritable(error) {

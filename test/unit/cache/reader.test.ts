@@ -7,7 +7,7 @@ test('what a reader waits for it has not read, though it read it before', async 
   const held = new IntervalSet();
   const blob = {
     size: 100,
-    held,
+    readable: held,
     verified: false,
     failure: undefined,
     wanted: () => {},

@@ -19,7 +19,7 @@ const interval = fc.tuple(offset, offset).map(([a, b]) => ({ start: Math.min(a, 
 function blobOf(size: number | undefined, held: IntervalSet): ArrivingBlob {
   return {
     size,
-    held,
+    readable: held,
     verified: false,
     failure: undefined,
     wanted: () => {},
