@@ -1,3 +1,4 @@
+import { byteLength } from '../async/byte-length.ts';
 import type { Clock } from '../async/clock.ts';
 import { Watchdog } from '../async/watchdog.ts';
 import type { BlobPart } from '../upstream/blob-source.ts';
@@ -5,7 +6,6 @@ import { UpstreamError } from '../upstream/errors.ts';
 import type { Attempt } from './approach.ts';
 import type { Claim } from './claims.ts';
 import type { Flight } from './flight.ts';
-import { WriteBehind } from './write-behind.ts';
 
 /** What came of a span. */
 export interface SpanOutcome {
@@ -57,29 +57,26 @@ export class SpanWorker {
     claim: Claim,
     { part, watchdog, events }: { part: BlobPart; watchdog: Watchdog; events: SpanEvents },
   ): Promise<SpanOutcome> {
-    const behind = new WriteBehind(part.start, async (start, buffers) => {
-      await flight.deliver(claim, start, buffers);
-      for (const buffer of buffers) part.release(buffer);
-    });
     const began = this.#clock.now();
     let bytes = 0;
     try {
       flight.accept(part, attempt);
       events.answered();
-      for await (const chunk of part.bytes) {
+      for await (const chunks of part.bytes) {
+        // What is waited for now is the disk, or a reader: no silence of the upstream.
         watchdog.pause();
-        bytes += chunk.length;
-        events.received(chunk.length);
-        if (flight.blob.size !== undefined && part.start + bytes > flight.blob.size) throw tooLong(attempt);
-        if (flight.blob.held.endOfRun(part.start) < part.start + bytes) events.advanced();
-        await behind.push(chunk);
+        const start = part.start + bytes;
+        const count = byteLength(chunks);
+        bytes += count;
+        events.received(count);
+        if (flight.blob.size !== undefined && start + count > flight.blob.size) throw tooLong(attempt);
+        if (flight.blob.held.endOfRun(part.start) < start + count) events.advanced();
+        await flight.deliver(claim, start, chunks);
+        part.release(chunks);
         watchdog.wait(this.#stallTimeout());
       }
     } finally {
-      // What is waited for now is the disk, or a reader: no silence of the upstream.
-      watchdog.pause();
       await part.close();
-      await behind.flush();
     }
     if (part.end === undefined) {
       const end = part.start + bytes;

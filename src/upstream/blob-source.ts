@@ -1,3 +1,4 @@
+import { byteLength } from '../async/byte-length.ts';
 import { type Interval, parseContentRange } from '../http/range.ts';
 import type { Digest } from '../oci/digest.ts';
 import { UpstreamError } from './errors.ts';
@@ -14,10 +15,10 @@ export interface BlobPart {
   readonly total: number | undefined;
   /** Whether the upstream answered a Range request as such. */
   readonly ranged: boolean;
-  /** Ends after exactly `end - start` bytes, or throws UpstreamError. */
-  readonly bytes: AsyncIterable<Buffer>;
-  /** Gives back the memory of a chunk that is not needed any more. Optional: it only saves allocations. */
-  release(chunk: Buffer): void;
+  /** Each time, all that has come. Ends after exactly `end - start` bytes, or throws UpstreamError. */
+  readonly bytes: AsyncIterable<readonly Buffer[]>;
+  /** Gives back the memory of what is not needed any more. Optional: it only saves allocations. */
+  release(chunks: readonly Buffer[]): void;
   /** Lets go of the connection, however much was read. */
   close(): Promise<void>;
 }
@@ -119,7 +120,7 @@ export class BlobSource {
     const bytes = this.#counted(response, endpoint, expected);
     return {
       bytes,
-      release: (chunk) => response.release(chunk),
+      release: (chunks) => response.release(chunks),
       close: async () => {
         await bytes.return();
         await response.dump();
@@ -131,13 +132,13 @@ export class BlobSource {
     response: UpstreamResponse,
     endpoint: string,
     expected: number | undefined,
-  ): AsyncGenerator<Buffer, void> {
+  ): AsyncGenerator<readonly Buffer[], void> {
     let received = 0;
-    for await (const chunk of response.read()) {
-      received += chunk.length;
+    for await (const chunks of response.read()) {
+      received += byteLength(chunks);
       if (expected !== undefined && received > expected)
         throw this.#invalid(endpoint, 'it sent more than it announced');
-      yield chunk;
+      yield chunks;
     }
     if (expected !== undefined && received < expected) {
       throw new UpstreamError(this.upstream, 'short', 'it sent less than it announced', { endpoint });

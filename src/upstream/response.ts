@@ -1,5 +1,7 @@
-import type { Dispatcher } from 'undici';
+import { setImmediate } from 'node:timers/promises';
+import { byteLength } from '../async/byte-length.ts';
 import type { Deadline } from '../async/deadline.ts';
+import type { Head, Incoming } from './incoming.ts';
 import type { ReadBuffers } from './read-buffers.ts';
 
 /** How a connection's errors are told apart from its silence, and both from the caller's abort. */
@@ -15,6 +17,10 @@ export interface ResponseGuard {
 /** Of a body that nobody wants, so many bytes and milliseconds are worth a connection. */
 const dumpLimit = 64 * 1024;
 const dumpPatience = 1000;
+/** What is taken of a body is gathered until it is so many bytes, which are worth a write of their own, */
+const enough = 512 * 1024;
+/** or for so many turns of the event loop: well below a millisecond when nothing else goes on. */
+const turns = 8;
 
 /** A body is larger than what it can honestly be. */
 export class BodyTooLargeError extends Error {
@@ -24,15 +30,15 @@ export class BodyTooLargeError extends Error {
 /** What an upstream answered. Its body must be read to the end, or dumped: else the connection is lost. */
 export class UpstreamResponse {
   readonly status: number;
-  readonly #headers: Readonly<Record<string, string | string[] | undefined>>;
-  readonly #body: Dispatcher.ResponseData['body'];
+  readonly #headers: Head['headers'];
+  readonly #body: Incoming;
   readonly #guard: ResponseGuard;
   readonly #buffers: ReadBuffers;
   #reading = false;
 
-  constructor({ statusCode, headers, body }: Dispatcher.ResponseData, guard: ResponseGuard, buffers: ReadBuffers) {
+  constructor({ status, headers }: Head, body: Incoming, guard: ResponseGuard, buffers: ReadBuffers) {
     this.#buffers = buffers;
-    this.status = statusCode;
+    this.status = status;
     this.#headers = headers;
     this.#body = body;
     this.#guard = guard;
@@ -50,41 +56,51 @@ export class UpstreamResponse {
   }
 
   /**
-   * The body as it arrives. Only waiting counts as silence: a reader may take its time.
+   * The body as it arrives: each time, all that has come since. Only waiting counts as silence: a reader may take its time.
    * @throws UpstreamError; the reason of the request's signal.
    */
-  async *read(): AsyncGenerator<Buffer, void> {
+  async *read(): AsyncGenerator<readonly Buffer[], void> {
     const { deadline, patience } = this.#guard;
     this.#reading = true;
     try {
-      deadline.set(patience);
-      for await (const chunk of this.#body) {
-        deadline.pause();
-        yield chunk;
+      for (let first = true; ; first = false) {
         deadline.set(patience);
+        await this.#body.arrival();
+        deadline.pause();
+        if (!first) await this.#gather();
+        const chunks = this.#body.take();
+        if (chunks.length === 0) return;
+        yield chunks;
       }
     } catch (cause) {
       throw this.#guard.failure(cause);
     } finally {
       deadline.clear();
+      this.#body.abort(new Error('nobody reads the rest'));
     }
   }
 
-  /** Gives back the memory of a chunk: nobody will look at it again. */
-  release(chunk: Buffer): void {
+  /** What comes in little pieces is worth more together; the first one is worth most at once. */
+  async #gather(): Promise<void> {
+    for (let turn = 0; turn < turns && this.#body.waiting < enough && !this.#body.ended; turn++) await setImmediate();
+  }
+
+  /** Gives back the memory of chunks: nobody will look at them again. */
+  release(chunks: readonly Buffer[]): void {
     // Pieces of a chunked body share their memory with the next.
-    if (this.#headers['content-length'] !== undefined) this.#buffers.release(chunk);
+    if (this.#headers['content-length'] === undefined) return;
+    for (const chunk of chunks) this.#buffers.release(chunk);
   }
 
   /** The whole of a small body. @throws UpstreamError, `invalid` beyond `limit` bytes. */
   async readAll(limit: number): Promise<Buffer> {
     const chunks: Buffer[] = [];
     let length = 0;
-    // Leaving the loop by an exception destroys the body, and with it the connection.
-    for await (const chunk of this.read()) {
-      length += chunk.length;
+    for await (const come of this.read()) {
+      chunks.push(...come);
+      length += byteLength(come);
+      // Leaving the loop by an exception cuts the connection.
       if (length > limit) throw this.#guard.failure(new BodyTooLargeError(`sent more than ${limit} bytes`));
-      chunks.push(chunk);
     }
     return Buffer.concat(chunks, length);
   }
@@ -97,7 +113,18 @@ export class UpstreamResponse {
     if (this.#reading) return;
     const { deadline } = this.#guard;
     deadline.set(dumpPatience);
-    await this.#body.dump({ limit: dumpLimit }).catch(() => {});
+    await this.#discard().catch(() => {});
     deadline.clear();
+    this.#body.abort(new Error('nobody reads it'));
+  }
+
+  async #discard(): Promise<void> {
+    if (Number(this.header('content-length') ?? 0) > dumpLimit) return;
+    for (let left = dumpLimit; left >= 0; ) {
+      await this.#body.arrival();
+      const chunks = this.#body.take();
+      if (chunks.length === 0) return;
+      left -= byteLength(chunks);
+    }
   }
 }

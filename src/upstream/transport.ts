@@ -6,6 +6,7 @@ import { ForbiddenAddressError } from './addresses.ts';
 import type { Circuits, RequestKind } from './circuits.ts';
 import type { Connections } from './connections.ts';
 import { UpstreamError, type UpstreamFailure } from './errors.ts';
+import { Incoming } from './incoming.ts';
 import { BodyTooLargeError, UpstreamResponse } from './response.ts';
 
 /** What is sent: nothing but what the mirror itself says. */
@@ -114,13 +115,15 @@ export class Transport {
       deadline.set(patience);
       const line = this.#connections.lineTo(url);
       proxy = line.proxy;
-      const received = await line.dispatcher.request({ ...options, signal: deadline.signal });
+      const incoming = new Incoming(deadline.signal);
+      line.dispatcher.dispatch(options, incoming);
+      const head = await incoming.head;
       // The other side's good-bye, in the middle of a body, is an end before the end.
       const cutShort = (cause: unknown) =>
         !deadline.signal.aborted && codeOf(cause) === 'UND_ERR_SOCKET'
           ? this.#error('short', url, `${url.host} closed the connection`, cause)
           : failure(cause);
-      return new UpstreamResponse(received, { deadline, patience, failure: cutShort }, line.buffers);
+      return new UpstreamResponse(head, incoming, { deadline, patience, failure: cutShort }, line.buffers);
     } catch (cause) {
       deadline.clear();
       throw failure(cause);
