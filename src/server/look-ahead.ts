@@ -2,6 +2,9 @@ import type { BufferBudget } from '../async/buffers.ts';
 import type { BlobReader } from '../cache/reader.ts';
 import { StorageError } from '../storage/driver.ts';
 
+/** The first piece is small: it is read soon, and of many who come at once nobody takes more than the budget has for all. */
+const firstPiece = 64 * 1024;
+
 /** One piece of a body, read or being read. */
 interface Piece {
   readonly start: number;
@@ -56,7 +59,8 @@ export class LookAhead {
   async #advance(position: number, limit: number): Promise<Piece> {
     const last = this.#piece;
     // Before anything is waited for: what is there now may have gone then.
-    const piece = this.#next ?? this.#begin(position, Math.min(this.#budget.piece, limit - position));
+    const largest = last === undefined ? Math.min(firstPiece, this.#budget.piece) : this.#budget.piece;
+    const piece = this.#next ?? this.#begin(position, Math.min(largest, limit - position));
     this.#piece = piece;
     this.#next = undefined;
     await this.#drop(last);
