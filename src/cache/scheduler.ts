@@ -19,6 +19,12 @@ const unknownRate = mib / 2;
 const largestSpan = 16 * mib;
 /** A span is what a connection brings in about this time. */
 const spanSeconds = 2;
+/** A blob that comes at so many bytes per second needs no further connection, which would only be work for both sides; */
+const fastRate = 256 * mib;
+/** nor does a connection that brings so many need to be asked again soon. */
+const largestFastSpan = 64 * mib;
+/** After so many milliseconds it is seen how fast a span comes; until then, it is taken for as fast as others were. */
+const seenAfter = 250;
 /** Workers that are kept for first spans, and for pulls that have none at work. */
 const keptForFirst = 2;
 
@@ -44,6 +50,14 @@ export interface SchedulerEvents {
   repaired(repair: Repair): void;
 }
 
+/** A span that is being fetched: of which flight, for whom, from where, and since when. */
+interface Running {
+  readonly flight: Flight;
+  readonly share: Share;
+  readonly endpoint: string;
+  readonly began: number;
+}
+
 /** What of an upstream concerns the scheduler: settings, as they are in force. */
 export interface SchedulerUpstream {
   readonly settings: Pick<UpstreamSettings, 'connections' | 'stallTimeout'>;
@@ -56,17 +70,19 @@ export interface SchedulerUpstream {
  */
 export class Scheduler {
   readonly #upstream: SchedulerUpstream;
+  readonly #clock: Clock;
   readonly #events: SchedulerEvents;
   readonly #worker: SpanWorker;
   readonly #flights = new Set<Flight>();
   /** Bytes per second that one connection brings, by endpoint. */
   readonly #rates = new Map<string, number>();
-  /** What is being fetched, of which flight, and for whom. */
-  readonly #running = new Map<Claim, { readonly flight: Flight; readonly share: Share }>();
+  /** What is being fetched. */
+  readonly #running = new Map<Claim, Running>();
   #served = 0;
 
   constructor(upstream: SchedulerUpstream, clock: Clock, events: SchedulerEvents) {
     this.#upstream = upstream;
+    this.#clock = clock;
     this.#events = events;
     this.#worker = new SpanWorker(clock, () => upstream.settings.stallTimeout);
   }
@@ -117,6 +133,7 @@ export class Scheduler {
     for (const flight of this.#flights) {
       const want = flight.want();
       if (want === undefined || busy >= this.#capacityFor(want)) continue;
+      if (want.urgency !== urgency.first && this.#comesFast(flight)) continue;
       if (mayHedge || !this.#hasStalled(flight, want)) candidates.push({ flight, want });
     }
     const others = candidates.filter(({ want }) => want.urgency < urgency.unread).length > 1;
@@ -125,6 +142,19 @@ export class Scheduler {
       (best, each) => (best === undefined || this.#compare(each.want, best.want) < 0 ? each : best),
       undefined,
     );
+  }
+
+  /** Whether the connections that bring this blob are enough for it. */
+  #comesFast(flight: Flight): boolean {
+    const now = this.#clock.now();
+    let rate = 0;
+    for (const [claim, { flight: of, endpoint, began }] of this.#running) {
+      if (of !== flight || claim.stalled) continue;
+      const elapsed = now - began;
+      const seen = elapsed > seenAfter ? ((claim.position - claim.start) * 1000) / elapsed : Number.POSITIVE_INFINITY;
+      rate += Math.min(seen, this.#rates.get(endpoint) ?? 0);
+    }
+    return rate >= fastRate;
   }
 
   #capacityFor(want: Want): number {
@@ -158,7 +188,7 @@ export class Scheduler {
       return;
     }
     const claim = flight.claim(flight.ranged ? spanOf(want, this.#lengthOf(flight, want, attempt)) : want);
-    this.#running.set(claim, { flight, share: want.share });
+    this.#running.set(claim, { flight, share: want.share, endpoint: attempt.endpoint, began: this.#clock.now() });
     want.share.servedAt = ++this.#served;
     flight.deliveries.asked(attempt.endpoint);
     void this.#fetch(flight, attempt, claim).finally(() => {
@@ -216,8 +246,10 @@ export class Scheduler {
 
   #lengthOf(flight: Flight, { start, end }: Want, { endpoint }: Attempt): number {
     if (flight.unanswered) return end - start <= smallBlob ? smallBlob : firstSpan;
-    const usual = (this.#rates.get(endpoint) ?? unknownRate) * spanSeconds;
+    const rate = this.#rates.get(endpoint) ?? unknownRate;
+    if (rate >= fastRate) return largestFastSpan;
     // The end of a blob is cut smaller, so that several connections bring it.
-    return Math.max(smallestSpan, Math.min(largestSpan, usual, Math.max(mib, (end - start) / this.#half)));
+    const part = Math.max(mib, (end - start) / this.#half);
+    return Math.max(smallestSpan, Math.min(largestSpan, rate * spanSeconds, part));
   }
 }
