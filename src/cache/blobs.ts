@@ -5,7 +5,7 @@ import type { Catalog } from '../catalog/catalog.ts';
 import type { Interval } from '../http/range.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Digest } from '../oci/digest.ts';
-import { chunkSize, type StorageDriver, type StoredBlob } from '../storage/driver.ts';
+import { chunkSize, type StoredBlob } from '../storage/driver.ts';
 import { UpstreamError } from '../upstream/errors.ts';
 import type { Route } from '../upstream/routes.ts';
 import type { Access } from './access.ts';
@@ -15,7 +15,7 @@ import { tryWrite } from './disk-failure.ts';
 import type { Flight } from './flight.ts';
 import type { Flights } from './flights.ts';
 import { type BlobReader, StoredReader, type Turn } from './reader.ts';
-import type { Uses } from './uses.ts';
+import type { SharedBlobs } from './shared-blobs.ts';
 
 /** Where the bytes of a response come from. */
 export type BlobOrigin = 'hit' | 'flight' | 'pass';
@@ -34,11 +34,10 @@ export interface OpenBlob {
 
 /** What the blob cache is made of. */
 export interface BlobCacheParts {
-  readonly storage: StorageDriver;
+  readonly stored: SharedBlobs;
   readonly catalog: Catalog;
   readonly flights: Flights;
   readonly access: Access;
-  readonly uses: Uses;
   readonly demotion: Demotion;
   /** One of so many chunks is checked when it is read; 0: none. */
   readonly verifySample: () => number;
@@ -121,14 +120,13 @@ export class BlobCache {
 
   /** What storage has lost or cut short is forgotten, and fetched again. */
   async #stored({ registry }: Route, digest: Digest): Promise<StoredBlob | undefined> {
-    const { catalog, clock, demotion, metrics, storage, uses } = this.#parts;
+    const { catalog, clock, demotion, metrics, stored } = this.#parts;
     const record = catalog.blobs.find(digest);
     if (record === undefined) return undefined;
-    const letGo = uses.hold(digest);
-    const blob = await storage.open(digest).finally(letGo);
+    const blob = await stored.open(digest);
     if (blob?.size === record.size) {
       tryWrite(() => catalog.blobs.touch(digest, clock.wall()));
-      return inUse(blob, uses.hold(digest));
+      return blob;
     }
     metrics.integrityFailures.inc({ where: 'storage' });
     await blob?.close();
@@ -176,18 +174,6 @@ interface Asked {
   readonly route: Route;
   readonly digest: Digest;
   readonly turn: Turn;
-}
-
-/** The same blob; closing it lets go of it too. */
-function inUse(blob: StoredBlob, letGo: () => void): StoredBlob {
-  return {
-    size: blob.size,
-    read: (buffer, at) => blob.read(buffer, at),
-    hash: (to) => blob.hash(to),
-    digest: () => blob.digest(),
-    checksum: (intervals) => blob.checksum(intervals),
-    close: () => blob.close().finally(letGo),
-  };
 }
 
 /** `letGo` is what has kept its file open. */

@@ -10,6 +10,8 @@ export interface DemotionParts {
   readonly catalog: Catalog;
   readonly storage: Pick<StorageDriver, 'remove' | 'removeIngest' | 'reopen'>;
   readonly clock: Clock;
+  /** What is stored of it is not what it was. */
+  demoted(digest: Digest): void;
 }
 
 /**
@@ -33,6 +35,7 @@ export class Demotion {
     const { catalog, clock, storage } = this.#parts;
     const record = catalog.blobs.find(digest);
     if (record === undefined) return;
+    this.#parts.demoted(digest);
     const { size } = record;
     const checksums = catalog.blobs.checksums(digest);
     if (checksums.length !== Math.ceil(size / chunkSize)) {

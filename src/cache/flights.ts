@@ -11,7 +11,7 @@ import { Flight } from './flight.ts';
 import type { FlightPlan } from './flight-plan.ts';
 import { type FlightView, viewFlight } from './flight-view.ts';
 import { Nowhere } from './nowhere.ts';
-import { Recent } from './recent.ts';
+import type { Recent } from './recent.ts';
 import { Scheduler, type SchedulerEvents } from './scheduler.ts';
 import type { Room, Space } from './space.ts';
 import { type Precaution, Suspects } from './suspects.ts';
@@ -27,6 +27,7 @@ export interface FlightsContext {
   readonly idleFlight: () => number;
   readonly space: Pick<Space, 'reserve'>;
   readonly uses: Uses;
+  readonly recent: Recent;
   /** What the scheduler of an upstream reports to. */
   events(registry: Registry): SchedulerEvents;
   /** A flight is over: `error` is why, where the blob did not land in storage. */
@@ -49,7 +50,6 @@ export class Flights {
   readonly #starting = new Set<Promise<Flight>>();
   #closed = false;
   readonly #windows = new WindowBudget();
-  readonly #recent = new Recent();
   readonly #suspects: Suspects;
 
   constructor(context: FlightsContext) {
@@ -146,7 +146,7 @@ export class Flights {
       catalog,
       idleAfter: idleFlight(),
       windows: this.#windows,
-      recent: this.#recent,
+      recent: this.#context.recent,
       wanted: () => scheduler.pump(),
       passes: (error) => this.#context.passes(flight, error),
       closed,

@@ -3,7 +3,7 @@ import type { Interval } from '../http/range.ts';
 import type { ArrivingBytes, Ingest } from '../storage/driver.ts';
 import { Fresh } from './fresh.ts';
 import { type ArrivingBlob, type Demand, InflightReader } from './reader.ts';
-import type { Recent } from './recent.ts';
+import { type Recent, sharedFrom } from './recent.ts';
 import { IntervalSet } from './spans.ts';
 
 /** Where bytes go that are not kept. */
@@ -206,7 +206,7 @@ export class InflightBlob implements ArrivingBlob {
   }
 
   get #isShared(): boolean {
-    return this.#readers.size > 1;
+    return this.#readers.size >= sharedFrom;
   }
 
   async leave(reader: InflightReader): Promise<void> {

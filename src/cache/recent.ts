@@ -10,6 +10,9 @@ const most = 64;
 /** More chunks than any blob has. */
 const indexes = 2 ** 24;
 
+/** So many readers of one blob are worth it; fewer are served best each by its own reads. */
+export const sharedFrom = 4;
+
 interface Chunk {
   readonly buffer: Buffer;
   /** How many bytes it holds, once they are read. */
@@ -18,7 +21,7 @@ interface Chunk {
 
 /**
  * What many readers come to one after the other is read from the disk once, and copied for each: a read costs a thread's
- * turn, whatever its size. All blobs that arrive share the memory.
+ * turn, whatever its size. All blobs share the memory.
  */
 export class Recent {
   readonly #chunks = new LRUCache<number, Chunk>({ max: most, dispose: (chunk) => this.#reuse(chunk) });

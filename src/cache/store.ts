@@ -19,9 +19,11 @@ import { Listings } from './listings.ts';
 import { ManifestCache } from './manifests.ts';
 import { Permissions } from './permissions.ts';
 import { Promises } from './promises.ts';
+import { Recent } from './recent.ts';
 import { describeRepair, reasonOf } from './repairs.ts';
 import type { SchedulerEvents } from './scheduler.ts';
 import { Scrubber } from './scrubber.ts';
+import { SharedBlobs } from './shared-blobs.ts';
 import { Space } from './space.ts';
 import { Uses } from './uses.ts';
 import { Warming } from './warming.ts';
@@ -62,9 +64,11 @@ export class Store {
     this.#space = new Space({ ...parts, evictor, limits: settings });
     // What was used when decides what goes first.
     const used = { ...parts, clock: forwardClock(clock, catalog.usage.latest()) };
+    const recent = new Recent();
     const flights = new Flights({
       ...used,
       uses,
+      recent,
       space: this.#space,
       idleFlight: () => settings().idleFlight,
       events: (registry) => this.#schedulerEvents(registry),
@@ -74,9 +78,10 @@ export class Store {
     this.manifests = manifests;
     this.flights = flights;
     const access = new Access(catalog.manifests, permissions, clock);
-    const demotion = new Demotion(used);
+    const stored = new SharedBlobs(parts.storage, uses, recent);
+    const demotion = new Demotion({ ...used, demoted: (digest) => stored.forget(digest) });
     const verifySample = () => settings().verifySample;
-    this.blobs = new BlobCache({ ...used, uses, flights, access, demotion, verifySample });
+    this.blobs = new BlobCache({ ...used, stored, flights, access, demotion, verifySample });
     this.listings = new Listings(manifests, catalog, clock);
     this.promises = new Promises({ blobs: catalog.blobs, flights, manifests, clock });
     this.images = new Images({ catalog, evictor, manifests, uses });

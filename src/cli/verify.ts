@@ -73,7 +73,7 @@ async function* verdictsOffline(dataDir: string): AsyncGenerator<Record<string, 
   const catalog = new SqliteCatalog(join(dataDir, 'catalog.db'));
   try {
     const silent = { debug() {}, info() {}, warn() {}, error() {} };
-    const shared = { catalog, storage, clock: systemClock };
+    const shared = { catalog, storage, clock: systemClock, demoted() {} };
     const scrubber = new Scrubber({ ...shared, demotion: new Demotion(shared), metrics: new Metrics(), log: silent });
     const { signal } = new AbortController();
     await scrubber.adopt(signal);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Flights } from '../../src/cache/flights.ts';
+import { Recent } from '../../src/cache/recent.ts';
 import { Uses } from '../../src/cache/uses.ts';
 import { SqliteCatalog } from '../../src/catalog/sqlite.ts';
 import { Metrics } from '../../src/metrics/metrics.ts';
@@ -55,7 +56,7 @@ test('nothing is written that there is no room for yet, however fast it comes; a
   const room = new HeldRoom(mib / 4);
   let repairs = 0;
   const flights = new Flights({
-    ...{ ...shared, storage, catalog, uses: new Uses(), space: { reserve: async () => room } },
+    ...{ ...shared, storage, catalog, uses: new Uses(), recent: new Recent(), space: { reserve: async () => room } },
     idleFlight: () => 60_000,
     events: () => ({ received() {}, repaired: () => repairs++ }),
     ended() {},

@@ -38,7 +38,7 @@ class Scene {
     const { catalog, clock } = this;
     const error = (_fields: unknown, message: string) => void this.errors.push(message);
     const log = { error, warn: assert.fail, info: assert.fail, debug: () => {} };
-    const demotion = new Demotion({ catalog, clock, storage });
+    const demotion = new Demotion({ catalog, clock, storage, demoted() {} });
     const busy = () => this.busy;
     const scrubber = new Scrubber({ catalog, clock, storage, demotion, busy, log, metrics: new Metrics() });
     scrubber.start();
