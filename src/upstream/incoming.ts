@@ -22,13 +22,17 @@ export class Incoming implements Dispatcher.DispatchHandler {
   /** It is over: all has come, or something went wrong. */
   #ended: { readonly error?: Error } | undefined;
   #wake: (() => void) | undefined;
+  readonly #leave: () => void;
 
   /** It ends when `signal` aborts, with the reason for that. */
   constructor(signal: AbortSignal) {
     // Whoever asks for it hears of it.
     this.#head.promise.catch(() => {});
-    if (signal.aborted) this.abort(signal.reason);
-    else signal.addEventListener('abort', () => this.abort(signal.reason), { once: true });
+    const abort = () => this.abort(signal.reason);
+    // A signal that is made of others is kept for ever while anybody listens.
+    this.#leave = () => signal.removeEventListener('abort', abort);
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort);
   }
 
   /** How it begins. @throws what ended it before. */
@@ -98,6 +102,7 @@ export class Incoming implements Dispatcher.DispatchHandler {
 
   #end(error: Error | undefined): void {
     this.#ended ??= error === undefined ? {} : { error };
+    this.#leave();
     if (error !== undefined) this.#head.reject(error);
     this.#wake?.();
   }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import type { Dispatcher } from 'undici';
 import { Incoming } from '../../../src/upstream/incoming.ts';
@@ -97,11 +98,14 @@ test('an abort ends it at once: before it begins, before the head, and within th
   assert.equal(controller.reason, gone);
 });
 
-test('what has ended is not aborted: its connection is used again', () => {
-  const { controller, incoming } = begin();
+test('what has ended is not aborted: its connection is used again, and nobody listens any more', () => {
+  const { signal } = new AbortController();
+  const { controller, incoming } = begin(signal);
+  assert.equal(getEventListeners(signal, 'abort').length, 1);
   incoming.onResponseStart(controller, 200, {});
   incoming.onResponseEnd();
   incoming.abort(new RangeError('not wanted'));
   assert.equal(controller.reason, null);
   assert.deepEqual(incoming.take(), []);
+  assert.equal(getEventListeners(signal, 'abort').length, 0);
 });
