@@ -27,9 +27,14 @@ interface Gathering {
   readonly lateFirstByteMs: number;
   readonly peakMebibytes: number;
   readonly seconds: number;
+  /** The same once more, from what is held now. */
+  readonly warmSeconds: number;
 }
 
-/** A hundred clients at once on one blob that only the upstream holds, and ten more when the first has half of it. */
+/**
+ * A hundred clients at once on one blob that only the upstream holds, and ten more when the first has half of it; then
+ * another hundred.
+ */
 export async function fanOut({ lab, rounds, scaled }: BenchContext): Promise<readonly Measure[]> {
   const registry = await startRegistry(lab);
   const blobs: { readonly content: Content; readonly image: Image }[] = [];
@@ -80,11 +85,16 @@ async function gather({ port, program, relay }: Contender, path: string, content
   if (downloads.some(({ bytes }) => bytes !== content.size) || digests.some((digest) => digest !== content.digest)) {
     throw new Error(`GET ${path}: a client got something else`);
   }
+  const seconds = (performance.now() - began) / 1000;
+  await program.quiet();
+  const warmBegan = performance.now();
+  await new Crowd({ port, path, clients, hashEvery: clients, milestone: content.size }).end;
   return {
     upstream: (relay.received - before) / content.size,
     lateFirstByteMs: Math.max(...lateDownloads.map(({ firstByteMs }) => firstByteMs)),
     peakMebibytes: program.memory.peak / 2 ** 20,
-    seconds: (performance.now() - began) / 1000,
+    seconds,
+    warmSeconds: (performance.now() - warmBegan) / 1000,
   };
 }
 
@@ -117,6 +127,13 @@ function measures(results: ReadonlyMap<string, readonly Gathering[]>, size: numb
       title: 'The same: until all have it',
       unit: 's',
       samples: samplesOf(results, ({ seconds }) => seconds),
+      references: ['nginx proxy_cache'],
+      targets: [],
+    },
+    {
+      title: 'The same once more, warm: until all have it',
+      unit: 's',
+      samples: samplesOf(results, ({ warmSeconds }) => warmSeconds),
       references: ['nginx proxy_cache'],
       targets: [],
     },
