@@ -235,8 +235,8 @@ export class InflightBlob implements ArrivingBlob {
 
   async #closeIfUnused(): Promise<void> {
     if (!this.#released || this.#readers.size + this.#retained > 0) return;
-    // Who reads of an end only comes and goes after it.
     this.#recent.forget(this.#name);
+    // Who reads of an end only comes and goes after it.
     this.#closed ??= this.ingest.close().finally(() => this.#events.closed());
     await this.#closed;
   }

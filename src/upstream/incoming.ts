@@ -7,8 +7,10 @@ export interface Head {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
 }
 
-/** So many bytes of a body may wait to be taken before their source is made to wait too. */
+/** So many bytes of a body may wait to be taken before their source is made to wait too, */
 const maxWaiting = 1024 * 1024;
+/** in so many chunks: each may keep a buffer of 64 KiB, however little of it is used. */
+const maxChunks = 128;
 
 /**
  * What comes for one request: a head, then a body. Whoever takes the body gets all of it that has come since, as the
@@ -88,7 +90,7 @@ export class Incoming implements Dispatcher.DispatchHandler {
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#waiting.push(chunk);
     this.#bytes += chunk.length;
-    if (this.#bytes > maxWaiting) controller.pause();
+    if (this.#bytes > maxWaiting || this.#waiting.length > maxChunks) controller.pause();
     this.#wake?.();
   }
 

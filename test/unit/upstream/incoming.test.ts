@@ -54,7 +54,7 @@ test('all that has come is taken at once, in order, and nothing is an end', asyn
   assert.deepEqual(incoming.take(), []);
 });
 
-test('its source waits while more than 1 MiB is not taken', () => {
+test('its source waits while more than 1 MiB, or more than 128 chunks, are not taken', () => {
   const { controller, incoming } = begin();
   incoming.onResponseStart(controller, 200, {});
   for (let count = 0; count < 16; count++) incoming.onResponseData(controller, Buffer.alloc(64 * 1024));
@@ -63,6 +63,11 @@ test('its source waits while more than 1 MiB is not taken', () => {
   assert.equal(controller.paused, true);
   incoming.take();
   assert.equal(controller.paused, false);
+  // Little is much where each byte comes in a buffer of its own.
+  for (let count = 0; count < 128; count++) incoming.onResponseData(controller, Buffer.alloc(1));
+  assert.equal(controller.paused, false);
+  incoming.onResponseData(controller, Buffer.alloc(1));
+  assert.equal(controller.paused, true);
 });
 
 test('what came before a failure is taken before it is thrown', async () => {
