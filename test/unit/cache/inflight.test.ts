@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { InflightBlob } from '../../../src/cache/inflight.ts';
-import { Recent } from '../../../src/cache/recent.ts';
+import { Recent, sharedFrom } from '../../../src/cache/recent.ts';
 import { digestOf } from '../../../src/oci/digest.ts';
 import { DiskStorage } from '../../../src/storage/disk.ts';
 import { tempDir } from '../../support/temp.ts';
@@ -80,7 +80,7 @@ test('what many read in no order, with holes that are filled in between, is righ
   const content = Buffer.from(Array.from({ length: size }, (_, index) => 1 + ((index * 31 + (index >> 10)) % 250)));
   const { blob } = await expected(t, size);
   const demand = { ...whole, intervals: [{ start: 0, end: size }] };
-  const readers = [blob.read(demand), blob.read(demand), blob.read(demand)];
+  const readers = Array.from({ length: sharedFrom }, () => blob.read(demand));
   const parts = [3, 7, 1, 8, 0, 9, 5, 2, 6, 4].map((part) => part * 100_000);
   for (const start of parts) {
     await blob.write(start, [Buffer.from(content.subarray(start, start + 100_000))]);
