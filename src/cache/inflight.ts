@@ -1,4 +1,5 @@
 import { byteLength } from '../async/byte-length.ts';
+import { fill } from '../async/fill.ts';
 import type { Interval } from '../http/range.ts';
 import type { ArrivingBytes, Ingest } from '../storage/driver.ts';
 import { Fresh } from './fresh.ts';
@@ -179,14 +180,8 @@ export class InflightBlob implements ArrivingBlob {
     this.#events.wanted();
   }
 
-  async readAt(buffer: Buffer, position: number): Promise<number> {
-    let filled = 0;
-    while (filled < buffer.length) {
-      const read = await this.#readSome(buffer.subarray(filled), position + filled);
-      if (read === 0) break;
-      filled += read;
-    }
-    return filled;
+  readAt(buffer: Buffer, position: number): Promise<number> {
+    return fill(buffer, (rest, filled) => this.#readSome(rest, position + filled));
   }
 
   /** What is in memory is read at once: a moment later, it may have been written, or be gone. */
@@ -194,14 +189,14 @@ export class InflightBlob implements ArrivingBlob {
     const fresh = this.#fresh.read(buffer, position);
     if (fresh > 0) return fresh;
     const { ingest } = this;
-    if (this.#isShared && ingest === this.#ingest && this.#holdsChunkAt(position)) {
+    if (this.#isShared && ingest === this.#ingest && this.#holdsBlockAt(position)) {
       return this.#recent.read(this.#name, ingest, buffer, position);
     }
     return ingest.read(buffer.subarray(0, this.#held.endOfRun(position) - position), position);
   }
 
-  #holdsChunkAt(position: number): boolean {
-    const { start, end } = this.#recent.chunkAt(position, this.#size);
+  #holdsBlockAt(position: number): boolean {
+    const { start, end } = this.#recent.blockAt(position, this.#size);
     return this.#held.endOfRun(start) >= end;
   }
 
@@ -235,10 +230,14 @@ export class InflightBlob implements ArrivingBlob {
 
   async #closeIfUnused(): Promise<void> {
     if (!this.#released || this.#readers.size + this.#retained > 0) return;
-    this.#recent.forget(this.#name);
     // Who reads of an end only comes and goes after it.
-    this.#closed ??= this.ingest.close().finally(() => this.#events.closed());
+    this.#closed ??= this.#close();
     await this.#closed;
+  }
+
+  #close(): Promise<void> {
+    this.#recent.forget(this.#name);
+    return this.ingest.close().finally(() => this.#events.closed());
   }
 
   async #put(gap: Interval, buffers: readonly Buffer[]): Promise<void> {

@@ -1,3 +1,4 @@
+import { fill } from '../async/fill.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { StorageDriver, StoredBlob } from '../storage/driver.ts';
 import { type Recent, sharedFrom } from './recent.ts';
@@ -7,7 +8,7 @@ import type { Uses } from './uses.ts';
 interface Shared {
   readonly digest: Digest;
   readonly blob: Promise<StoredBlob | undefined>;
-  /** What its chunks are remembered under. */
+  /** What its blocks are remembered under. */
   readonly name: number;
   /** Lets it be evicted. */
   readonly letGo: () => void;
@@ -68,15 +69,9 @@ export class SharedBlobs {
     };
   }
 
-  async #read(shared: Shared, blob: StoredBlob, buffer: Buffer, position: number): Promise<number> {
-    if (shared.users < sharedFrom) return blob.read(buffer, position);
-    let filled = 0;
-    while (filled < buffer.length && position + filled < blob.size) {
-      const read = await this.#recent.read(shared.name, blob, buffer.subarray(filled), position + filled);
-      if (read === 0) break;
-      filled += read;
-    }
-    return filled;
+  #read({ name, users }: Shared, blob: StoredBlob, buffer: Buffer, position: number): Promise<number> {
+    if (users < sharedFrom) return blob.read(buffer, position);
+    return fill(buffer, (rest, filled) => this.#recent.read(name, blob, rest, position + filled));
   }
 
   async #leave(shared: Shared): Promise<void> {

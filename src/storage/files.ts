@@ -1,5 +1,6 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, readdir, stat } from 'node:fs/promises';
+import { fill } from '../async/fill.ts';
 import { StorageError } from './driver.ts';
 
 /** A rename is durable once its directory is. */
@@ -18,15 +19,9 @@ export async function syncDirectory(path: string): Promise<void> {
  * @throws StorageError
  */
 export async function readFully(handle: FileHandle, buffer: Buffer, position: number): Promise<number> {
-  return guarded('content cannot be read', async () => {
-    let length = 0;
-    while (length < buffer.length) {
-      const { bytesRead } = await handle.read(buffer, length, buffer.length - length, position + length);
-      if (bytesRead === 0) break;
-      length += bytesRead;
-    }
-    return length;
-  });
+  const read = async (rest: Buffer, filled: number) =>
+    (await handle.read(rest, 0, rest.length, position + filled)).bytesRead;
+  return guarded('content cannot be read', () => fill(buffer, read));
 }
 
 /** Writes all buffers, one after the other, from `position` on. */
